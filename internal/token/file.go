@@ -1,0 +1,123 @@
+// Package token reads the projected service account token of a pod and tells
+// when the kubelet has replaced it.
+//
+// It exists because the kubelet publishes a token in a way that is easily
+// missed: no file is ever written, a symbolic link two steps away is renamed.
+package token
+
+import (
+	"bytes"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+)
+
+// maxLength is the longest WebIdentityToken that STS accepts, in characters:
+// https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRoleWithWebIdentity.html
+const maxLength = 20_000
+
+// maxFileSize leaves room for white space around the longest token.
+const maxFileSize = maxLength + 1_000
+
+// File is the path of a projected service account token. It implements
+// stscreds.IdentityTokenRetriever and is safe for concurrent use.
+type File string
+
+// GetIdentityToken reads the token from the disk, at every call: the kubelet
+// replaces it, and a copy kept for long is a copy that has expired.
+//
+// It returns what the file holds, white space around it removed, if that can
+// be a token: a JWT in compact form (RFC 7519, three base64url segments) of at
+// most 20,000 characters. Whether it is a good one is for STS to judge. Else
+// the error says what is wrong and what to do, never what the file holds; its
+// ErrorCode is "token".
+func (f File) GetIdentityToken() ([]byte, error) {
+	raw, err := f.read()
+	if err != nil {
+		return nil, &fileError{file: f, err: err}
+	}
+	return raw, nil
+}
+
+func (f File) read() ([]byte, error) {
+	info, err := os.Stat(string(f))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, errors.New("does not exist: mount a projected volume with a serviceAccountToken source (audience sts.amazonaws.com) there, or correct the setting")
+	case err != nil:
+		return nil, withoutPath(err)
+	case !info.Mode().IsRegular():
+		return nil, errors.New("is not a regular file: name the file in the projected volume, not its directory")
+	case info.Size() > maxFileSize:
+		return nil, fmt.Errorf("has %d bytes, a token has at most %d: name the file of the projected token", info.Size(), maxLength)
+	}
+	raw, err := os.ReadFile(string(f))
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return nil, fmt.Errorf("is not readable for user id %d: set fsGroup in the pod's securityContext", os.Getuid())
+	case err != nil:
+		return nil, withoutPath(err)
+	}
+	raw = bytes.TrimSpace(raw)
+	if err := plausible(raw); err != nil {
+		return nil, err
+	}
+	return raw, nil
+}
+
+// plausible tells why raw cannot be a token, or returns nil.
+func plausible(raw []byte) error {
+	if len(raw) == 0 {
+		return errors.New("is empty: the kubelet writes it whole, look for another writer")
+	}
+	if len(raw) > maxLength {
+		return fmt.Errorf("holds %d characters, STS takes at most %d", len(raw), maxLength)
+	}
+	segments := bytes.Split(raw, []byte("."))
+	if len(segments) != 3 {
+		return fmt.Errorf("does not hold a JWT: it has %d segments separated by dots, a JWT has 3", len(segments))
+	}
+	for i, segment := range segments {
+		if _, err := decodeSegment(segment); err != nil || len(segment) == 0 {
+			return fmt.Errorf("does not hold a JWT: segment %d is not base64url", i+1)
+		}
+	}
+	return nil
+}
+
+// decodeSegment decodes base64url without padding, the encoding of RFC 7515.
+func decodeSegment(segment []byte) ([]byte, error) {
+	// The decoder skips line breaks, which no token contains.
+	if bytes.ContainsAny(segment, "\r\n") {
+		return nil, errors.New("line break")
+	}
+	return base64.RawURLEncoding.AppendDecode(nil, segment)
+}
+
+// withoutPath takes the path off an error of the os package: fileError says it.
+func withoutPath(err error) error {
+	if pathErr, ok := errors.AsType[*fs.PathError](err); ok {
+		return pathErr.Err
+	}
+	return err
+}
+
+// fileError says why a file has no usable token.
+type fileError struct {
+	file File
+	err  error
+}
+
+func (e *fileError) Error() string { return e.ErrorMessage() }
+func (e *fileError) Unwrap() error { return e.err }
+
+// ErrorCode returns "token", a value of the result label of
+// irsa_sidecar_refreshes_total.
+func (e *fileError) ErrorCode() string { return "token" }
+
+// ErrorMessage says which file, what is wrong with it and what to do.
+func (e *fileError) ErrorMessage() string {
+	return fmt.Sprintf("token file %s %v", string(e.file), e.err)
+}
