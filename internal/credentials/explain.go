@@ -1,0 +1,157 @@
+package credentials
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	"github.com/aws/smithy-go"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
+)
+
+// maxForeign bounds what is repeated of a text from outside, in bytes.
+const maxForeign = 500
+
+// explain turns an error of the SDK into a reason. What STS says is repeated
+// only as foreign allows; token is what was sent.
+func (s *STS) explain(err error, token string) *reason {
+	if netErr, ok := errors.AsType[net.Error](err); errors.Is(err, context.DeadlineExceeded) || ok && netErr.Timeout() {
+		return &reason{codeTimeout, fmt.Sprintf("no answer from %s within %s: check DNS, network policies, the proxy settings, and whether a mesh proxy has started", s.endpoint, attemptTimeout)}
+	}
+	response, ok := errors.AsType[*awshttp.ResponseError](err)
+	if !ok || response.HTTPStatusCode() == 0 {
+		return &reason{codeNetwork, fmt.Sprintf("cannot reach %s: %s: check DNS, network policies, the proxy settings and AWS_CA_BUNDLE", s.endpoint, foreign(cause(err).Error(), token))}
+	}
+	status := response.HTTPStatusCode()
+	if status < 400 {
+		if status/100 == 3 {
+			return s.invalidResponse(fmt.Sprintf("HTTP %d, a redirect, which is not followed", status))
+		}
+		return s.invalidResponse(fmt.Sprintf("HTTP %d with a body that cannot be read as an answer of STS", status))
+	}
+	apiErr, ok := errors.AsType[smithy.APIError](err)
+	said := ok && apiErr.ErrorCode() != "UnknownError"
+	if !said && status != 429 && status < 500 {
+		return s.invalidResponse(fmt.Sprintf("HTTP %d without an error code of AWS", status))
+	}
+	message := fmt.Sprintf("HTTP %d from %s", status, s.endpoint)
+	raw := ""
+	if said {
+		raw = apiErr.ErrorCode()
+		message = fmt.Sprintf("%s (HTTP %d, request ID %s)", foreign(apiErr.ErrorMessage(), token), status, foreign(response.ServiceRequestID(), token))
+	}
+	code := codeFor(raw, status)
+	if code == codeOther && said {
+		message = foreign(raw, token) + ": " + message
+	}
+	if hint := hintFor(code); hint != "" {
+		message += ": " + hint
+	}
+	return &reason{code, message}
+}
+
+func (s *STS) invalidResponse(what string) *reason {
+	return &reason{codeInvalidResponse, fmt.Sprintf("%s answered %s: check the endpoint, and whether a proxy answers in its place", s.endpoint, what)}
+}
+
+// codeFor returns the code of a reason for an error of STS.
+func codeFor(raw string, status int) string {
+	switch {
+	case status == 429 || strings.HasPrefix(raw, "Throttling"):
+		return codeThrottled
+	case status < 500 && slices.Contains(stsCodes(), raw):
+		return raw
+	}
+	return codeOther
+}
+
+// hintFor says what a person should look at, in the terms of the Amazon EKS
+// user guide, "Troubleshoot IAM roles for service accounts".
+func hintFor(code string) string {
+	switch code {
+	case "AccessDenied":
+		return `check the role ARN, and the role's trust policy: it must allow sts:AssumeRoleWithWebIdentity for the issuer, audience and subject that the log line "token loaded" shows`
+	case "ExpiredTokenException":
+		return "the token file holds a token that has expired: see whether the kubelet replaces it"
+	case "IDPCommunicationError":
+		return "STS cannot fetch the keys of the token's issuer: see whether the issuer's URL is reachable from AWS"
+	case "IDPRejectedClaim":
+		return "see whether the token is still valid and its issuer's keys are the ones published"
+	case "InvalidIdentityToken":
+		return `the account of the role needs an IAM OIDC provider with the issuer and audience that the log line "token loaded" shows`
+	case "MalformedPolicyDocument":
+		return "correct the policy in --session-policy-file"
+	case "PackedPolicyTooLarge":
+		return "shorten --session-policy-file or --session-policy-arns"
+	case "RegionDisabledException":
+		return "activate STS for this region in the account, or set another --region"
+	case "ValidationError":
+		return "correct the setting that it names; a --duration must not exceed the role's maximum session duration"
+	case codeThrottled:
+		return "the account makes more calls to STS than its quota allows"
+	}
+	return ""
+}
+
+// cause returns the part of an error of the SDK that says what happened: what
+// lies below the URL, which is said anyway.
+func cause(err error) error {
+	if urlErr, ok := errors.AsType[*url.Error](err); ok {
+		return urlErr.Err
+	}
+	if sendErr, ok := errors.AsType[*smithyhttp.RequestSendError](err); ok {
+		return sendErr.Err
+	}
+	return err
+}
+
+// foreign makes a text from outside fit to repeat: without control characters,
+// cut to 500 bytes, and nothing of it if it holds any part of the token that
+// could be recognised as such.
+func foreign(text, token string) string {
+	text = strings.Map(func(c rune) rune {
+		if c == '\n' || c == '\t' {
+			return ' '
+		}
+		if unicode.IsControl(c) || unicode.Is(unicode.Cf, c) || c == utf8.RuneError {
+			return -1
+		}
+		return c
+	}, text)
+	if repeats(text, token) {
+		return "[dropped: it repeats the token]"
+	}
+	if len(text) > maxForeign {
+		text = strings.ToValidUTF8(text[:maxForeign], "")
+	}
+	return text
+}
+
+// repeats tells whether text holds a segment of token, or a run of characters
+// that is part of one and too long to be there by chance.
+func repeats(text, token string) bool {
+	const longRun = 16
+	for segment := range strings.SplitSeq(token, ".") {
+		if segment != "" && strings.Contains(text, segment) {
+			return true
+		}
+	}
+	runs := strings.FieldsFuncSeq(text, func(c rune) bool { return !isBase64URL(c) })
+	for run := range runs {
+		if len(run) >= longRun && strings.Contains(token, run) {
+			return true
+		}
+	}
+	return false
+}
+
+func isBase64URL(c rune) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' || c == '_'
+}

@@ -1,0 +1,56 @@
+package credentials
+
+import "time"
+
+const (
+	// The share of the lifetime after which credentials are renewed, at
+	// random between the two so that pods started together part. The upper
+	// end keeps well clear of 80 %. Of an hour at least 21 minutes are left,
+	// and botocore and the Java SDK ask at every call once 15 are left
+	// (botocore/credentials.py, _advisory_refresh_timeout).
+	refreshEarliest = 0.50
+	refreshLatest   = 0.65
+
+	// longestPeriod bounds the lifetime that the schedule reckons with, so
+	// that credentials are renewed about hourly however long they live: a
+	// longer lifetime buys time to outlast an outage of STS.
+	longestPeriod = 100 * time.Minute
+
+	// A failed refresh is tried again after about firstBackoff, then twice as
+	// long each time up to longestBackoff, or longer while much lifetime is
+	// left.
+	firstBackoff   = time.Second
+	longestBackoff = time.Minute
+
+	// minSpacing parts calls to STS: neither a file that flaps nor a clock
+	// that jumps can make a storm. Only the first steps of a back-off are
+	// shorter.
+	minSpacing = 5 * time.Second
+)
+
+// refreshDelay returns how long after their receipt credentials are renewed:
+// between 0.50 and 0.65 of lifetime or of 100 minutes, whichever is less, but
+// never within five seconds. random is uniform in [0,1).
+func refreshDelay(lifetime time.Duration, random float64) time.Duration {
+	share := refreshEarliest + random*(refreshLatest-refreshEarliest)
+	delay := time.Duration(share * float64(min(lifetime, longestPeriod)))
+	return max(delay, minSpacing)
+}
+
+// backoff returns how long to wait after the nth failure in a row, when the
+// credentials at hand are valid for remaining yet. The step is a second,
+// doubled with each failure, up to a minute or an eighth of remaining,
+// whichever is more; the wait is in the upper half of the step, as random,
+// uniform in [0,1), has it.
+func backoff(n int, remaining time.Duration, random float64) time.Duration {
+	limit := max(longestBackoff, remaining/8)
+	step := firstBackoff
+	for range n - 1 {
+		if step >= limit {
+			break
+		}
+		step *= 2
+	}
+	step = min(step, limit)
+	return step/2 + time.Duration(random*float64(step/2))
+}
