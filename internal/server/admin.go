@@ -1,0 +1,49 @@
+package server
+
+import (
+	"errors"
+	"io"
+	"net/http"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// NewAdmin returns the handler of what anybody may see: metrics, whether the
+// process answers, and whether it is ready, which is when ready returns nil.
+// Of an error of ready only its ErrorCode is shown: messages may name roles.
+func NewAdmin(metrics prometheus.Gatherer, ready func() error) http.Handler {
+	mux := http.NewServeMux()
+	// Compressing ten kilobytes costs a megabyte of buffers.
+	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{DisableCompression: true}))
+	mux.Handle("GET /healthz", healthz())
+	mux.Handle("GET /readyz", readyz(ready))
+	return mux
+}
+
+// healthz answers. It says nothing of STS: a restart would mend nothing there
+// and throw away credentials that are still good.
+func healthz() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		io.WriteString(w, "ok\n")
+	})
+}
+
+func readyz(ready func() error) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		err := ready()
+		if err == nil {
+			io.WriteString(w, "ok\n")
+			return
+		}
+		body := "not ready\n"
+		if coded, ok := errors.AsType[interface {
+			error
+			ErrorCode() string
+		}](err); ok {
+			body = "not ready: " + coded.ErrorCode() + "\n"
+		}
+		w.WriteHeader(http.StatusServiceUnavailable)
+		io.WriteString(w, body)
+	})
+}

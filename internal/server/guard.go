@@ -1,0 +1,112 @@
+package server
+
+import (
+	"crypto/subtle"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+)
+
+// Guard says who may ask at a door.
+type Guard struct {
+	// Path is the only path that is answered, without a slash at its end; a
+	// request may have one. It may be a secret: it is compared in constant
+	// time and never repeated.
+	Path string
+
+	// Authorization is what the Authorization header must be; nil: anything.
+	Authorization *Authorization
+}
+
+// refusal is the answer to a request that a guard turns away.
+type refusal struct {
+	reason  string // the label of irsa_sidecar_requests_refused_total
+	status  int
+	code    string
+	message string
+}
+
+// check returns why r is turned away, nil if it is not. The order matters: who
+// comes through a browser or a relay learns nothing about paths.
+func (g *Guard) check(r *http.Request) *refusal {
+	switch {
+	case !localHost(r):
+		return &refusal{"host", http.StatusForbidden, "HostNotAllowed",
+			"the Host header must be localhost or a loopback address: use http://127.0.0.1 in AWS_CONTAINER_CREDENTIALS_FULL_URI"}
+	case relayed(r.Header):
+		return &refusal{"forwarded", http.StatusForbidden, "ForwardedRequest",
+			"the request comes through a proxy or a browser, which no SDK's does: set NO_PROXY=127.0.0.1,localhost in the application's container"}
+	case !equal(strings.TrimSuffix(r.URL.Path, "/"), g.Path):
+		return &refusal{"path", http.StatusNotFound, "NotFound",
+			"no credentials at this path: compare AWS_CONTAINER_CREDENTIALS_FULL_URI with the sidecar's SIDECAR_PATH"}
+	case r.Method != http.MethodGet && r.Method != http.MethodHead:
+		return &refusal{"method", http.StatusMethodNotAllowed, "MethodNotAllowed", "only GET and HEAD are answered"}
+	case !g.Authorization.allows(r.Header["Authorization"]):
+		return &refusal{"authorization", http.StatusUnauthorized, "Unauthorized",
+			"the Authorization header is missing or wrong: AWS_CONTAINER_AUTHORIZATION_TOKEN in the application's container must be the sidecar's token"}
+	}
+	return nil
+}
+
+// localHost tells whether the Host of r is localhost, a loopback address or the
+// address that the connection was accepted on, with or without a port: the AWS
+// C runtime sends none. Any other name is one that an attacker has made to
+// resolve to a loopback address (DNS rebinding).
+//
+// It reads r.Host, because net/http keeps that header out of r.Header.
+func localHost(r *http.Request) bool {
+	host := r.Host
+	if i := strings.LastIndexByte(host, ':'); i >= 0 && !strings.HasSuffix(host, "]") {
+		if !isPort(host[i+1:]) {
+			return false
+		}
+		host = host[:i]
+	}
+	if strings.EqualFold(host, "localhost") {
+		return true
+	}
+	bracketed := strings.HasPrefix(host, "[") && strings.HasSuffix(host, "]")
+	if bracketed {
+		host = host[1 : len(host)-1]
+	}
+	addr, err := netip.ParseAddr(host)
+	if err != nil || addr.Zone() != "" || addr.Is4() == bracketed {
+		return false
+	}
+	if addr.IsLoopback() {
+		return true
+	}
+	local, ok := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr)
+	return ok && local.AddrPort().Addr().Unmap() == addr
+}
+
+func isPort(s string) bool {
+	for _, c := range []byte(s) {
+		if c < '0' || c > '9' {
+			return false
+		}
+	}
+	return 0 < len(s) && len(s) <= 5
+}
+
+// relayed tells whether a proxy or a browser has sent the request: the relays
+// through which server-side request forgery and web pages come add one of
+// these headers, and no SDK does.
+func relayed(h http.Header) bool {
+	for name := range h {
+		switch name {
+		case "Forwarded", "Via", "Origin", "Referer":
+			return true
+		}
+		if strings.HasPrefix(name, "X-Forwarded-") || strings.HasPrefix(name, "Sec-Fetch-") {
+			return true
+		}
+	}
+	return false
+}
+
+// equal compares in a time that depends only on the lengths.
+func equal(got, want string) bool {
+	return subtle.ConstantTimeCompare([]byte(got), []byte(want)) == 1
+}

@@ -1,0 +1,36 @@
+package server
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+)
+
+// Metrics count the requests at all doors together.
+type Metrics struct {
+	requests *prometheus.CounterVec
+	refused  *prometheus.CounterVec
+	ok       prometheus.Counter // requests with code 200
+}
+
+// NewMetrics returns Metrics registered with reg.
+func NewMetrics(reg prometheus.Registerer) *Metrics {
+	auto := promauto.With(reg)
+	m := &Metrics{
+		requests: auto.NewCounterVec(prometheus.CounterOpts{
+			Name: "irsa_sidecar_requests_total",
+			Help: "Requests for credentials, by the status code of the answer.",
+		}, []string{"code"}),
+		refused: auto.NewCounterVec(prometheus.CounterOpts{
+			Name: "irsa_sidecar_requests_refused_total",
+			Help: "Requests for credentials that were refused, by the first thing wrong with them.",
+		}, []string{"reason"}),
+	}
+	for _, code := range []string{"200", "401", "403", "404", "405", "503"} {
+		m.requests.WithLabelValues(code)
+	}
+	for _, reason := range []string{"host", "forwarded", "path", "method", "authorization"} {
+		m.refused.WithLabelValues(reason)
+	}
+	m.ok = m.requests.WithLabelValues("200")
+	return m
+}

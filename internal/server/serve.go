@@ -1,0 +1,63 @@
+package server
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+)
+
+const (
+	// A client on the same machine sends its headers at once.
+	readTimeout  = 5 * time.Second
+	writeTimeout = 10 * time.Second
+
+	// idleTimeout is longer than what SDKs keep idle connections for, so that
+	// it is mostly the client that closes one: a server that does so while a
+	// request is on its way is a reset to some.
+	idleTimeout = 3 * time.Minute
+
+	// drainTime is what requests in flight get to end in at shutdown.
+	// Shutdown itself would wait five seconds for a connection that has never
+	// sent a request.
+	drainTime = 800 * time.Millisecond
+
+	maxHeaderBytes = 16 << 10
+)
+
+// Serve answers the requests on ln by handler until ctx is done; then it
+// closes ln, answers what is in flight and returns nil, all within a second.
+// It returns an error if it cannot go on before that.
+//
+// A client can neither hold it up nor fill its memory: headers, bodies and
+// idle connections have time limits and connections are bounded in number.
+func Serve(ctx context.Context, ln net.Listener, handler http.Handler, log *slog.Logger) error {
+	srv := &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: readTimeout,
+		ReadTimeout:       readTimeout,
+		WriteTimeout:      writeTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+		ConnState:         newConnections(maxConnections).track,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+		// Else net/http answers OPTIONS * by itself, whoever asks.
+		DisableGeneralOptionsHandler: true,
+	}
+	drained := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(drained)
+		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
+		defer cancel()
+		if srv.Shutdown(grace) != nil {
+			srv.Close()
+		}
+	})
+	err := srv.Serve(ln)
+	if stop() {
+		return err
+	}
+	<-drained
+	return nil
+}
