@@ -1,0 +1,118 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"strings"
+)
+
+const usage = `Usage: sidecar [FLAGS]          serve credentials until told to end
+       sidecar [FLAGS] ready    exit with 0 if credentials are being served, else
+                                print why not and exit with 1 (a startup probe)
+
+Exchanges the pod's service account token for the credentials of its IAM role
+and serves them to programs whose AWS SDK cannot do that. In the container of
+such a program set
+
+    AWS_CONTAINER_CREDENTIALS_FULL_URI=http://127.0.0.1:9911/v1/credentials
+
+A flag wins over its environment variable; an empty variable counts as unset.
+
+  --token-file FILE            AWS_WEB_IDENTITY_TOKEN_FILE, required
+        the projected service account token
+  --role-arn ARN               AWS_ROLE_ARN, required
+        the IAM role
+  --region REGION              AWS_REGION, AWS_DEFAULT_REGION
+        the region whose STS is asked; required unless --sts-endpoint is set
+  --session-name NAME          AWS_ROLE_SESSION_NAME
+        how CloudTrail names the session (default: the host name)
+  --duration DURATION          SIDECAR_DURATION
+        the lifetime to ask for, 15m to 12h (default: 1h)
+  --session-policy-file FILE   SIDECAR_SESSION_POLICY_FILE
+        an IAM policy in JSON that narrows the role down
+  --session-policy-arns ARNS   SIDECAR_SESSION_POLICY_ARNS
+        up to ten managed policies that do, separated by commas
+  --sts-endpoint URL           AWS_ENDPOINT_URL_STS, AWS_ENDPOINT_URL
+        another STS (default: the region's)
+  --listen 127.0.0.1:PORT      SIDECAR_LISTEN
+        where credentials are served, on [::1] too (default: 127.0.0.1:9911)
+  --authorization-token-file FILE   SIDECAR_AUTHORIZATION_TOKEN_FILE
+        a file with a token that clients must send; it may change
+  --admin-listen [HOST]:PORT   SIDECAR_ADMIN_LISTEN
+        /metrics, /healthz and /readyz (default: :9912)
+  --log-level LEVEL            SIDECAR_LOG_LEVEL
+        debug, info, warn or error (default: info)
+  --help, --version
+
+Settings that may be secrets, and so have no flag:
+
+  SIDECAR_PATH                 the path of the endpoint (default: /v1/credentials)
+  SIDECAR_AUTHORIZATION_TOKEN  a token that clients must send, as their
+                               AWS_CONTAINER_AUTHORIZATION_TOKEN
+
+As in every AWS SDK: AWS_USE_FIPS_ENDPOINT, AWS_USE_DUALSTACK_ENDPOINT,
+AWS_CA_BUNDLE, HTTPS_PROXY, NO_PROXY. The AWS_CONTAINER_* variables are for
+clients: the sidecar ignores its own.
+
+Exit status: 0 when told to end, 2 for a configuration error, else 1.
+`
+
+// flagNames returns the flags that take a value.
+func flagNames() []string {
+	return []string{"token-file", "role-arn", "region", "session-name", "duration", "session-policy-file",
+		"session-policy-arns", "sts-endpoint", "listen", "authorization-token-file", "admin-listen", "log-level"}
+}
+
+// arguments is what a command line says.
+type arguments struct {
+	flags         map[string]string // those that are given
+	command       string            // empty: serve
+	help, version bool
+}
+
+// parseArguments reads a command line in which flags may stand on both sides of
+// the command, and goes on after an error, so that all of them are told.
+func parseArguments(args []string) (a arguments, problems []error) {
+	a.flags = make(map[string]string)
+	set := flag.NewFlagSet("sidecar", flag.ContinueOnError)
+	set.SetOutput(io.Discard)
+	set.BoolVar(&a.version, "version", false, "")
+	for _, name := range flagNames() {
+		set.Func(name, "", func(value string) error {
+			a.flags[name] = value
+			return nil
+		})
+	}
+	for words := args; ; {
+		err := set.Parse(words)
+		rest := set.Args()
+		switch {
+		case errors.Is(err, flag.ErrHelp):
+			a.help = true
+		case err != nil:
+			// A value may be a secret: neither what follows an equals sign nor
+			// the word after an unknown flag is repeated.
+			name, _, hasValue := strings.Cut(strings.TrimLeft(words[len(words)-len(rest)-1], "-"), "=")
+			if set.Lookup(name) == nil {
+				err = fmt.Errorf("unknown flag --%s", name)
+				if !hasValue && len(rest) > 0 && !strings.HasPrefix(rest[0], "-") {
+					rest = rest[1:]
+				}
+			}
+			problems = append(problems, fmt.Errorf("%w: see sidecar --help", err))
+		case len(rest) == 0:
+			return a, problems
+		case a.command != "":
+			problems = append(problems, fmt.Errorf("more than one command: %q follows %q", rest[0], a.command))
+			rest = rest[1:]
+		default:
+			a.command, rest = rest[0], rest[1:]
+			if a.command != "ready" {
+				problems = append(problems, fmt.Errorf("unknown command %q: there is only \"ready\", and none to serve", a.command))
+			}
+		}
+		words = rest
+	}
+}

@@ -1,0 +1,94 @@
+// Command sidecar gives programs with an old AWS SDK the role of their pod's
+// service account: it exchanges the projected token at STS and serves the
+// credentials on the container credentials endpoint, on loopback.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+// terminationLog is what the kubelet shows as the message of a container that
+// has ended, up to 4096 bytes, where it is mounted:
+// https://kubernetes.io/docs/tasks/debug/debug-application/determine-reason-pod-failure/
+const terminationLog = "/dev/termination-log"
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx, os.Args[1:], os.Getenv, os.Stdout, os.Stderr)
+	stop()
+	os.Exit(end(err, os.Stderr, terminationLog))
+}
+
+// run carries out the command that args name until it is done or ctx is.
+func run(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) error {
+	arguments, problems := parseArguments(args)
+	switch {
+	case arguments.help:
+		_, err := io.WriteString(stdout, usage)
+		return err
+	case arguments.version:
+		_, err := fmt.Fprintln(stdout, readBuild())
+		return err
+	}
+	cfg, err := loadConfig(arguments.flags, getenv, stderr)
+	if err = errors.Join(append(problems, err)...); err != nil {
+		return &configError{err}
+	}
+	if arguments.command == "ready" {
+		return ready(ctx, cfg, stdout)
+	}
+	return serve(ctx, cfg)
+}
+
+// configError is an error that only another configuration mends.
+type configError struct{ error }
+
+// notReadyError is an answer that has been printed.
+type notReadyError struct{}
+
+func (notReadyError) Error() string { return "not ready" }
+
+// unservedError is the end, as told, of a process that has no credentials: no
+// failure, but somebody will ask why.
+type unservedError struct{ reason error }
+
+func (e *unservedError) Error() string { return "ended without credentials: " + e.reason.Error() }
+
+// end says how the process ended, on stderr and in the termination log if
+// there is one, and returns the exit status: 0 for a process that was told to
+// end, 2 for a configuration error, 1 for anything else.
+func end(err error, stderr io.Writer, terminationLog string) int {
+	if err == nil {
+		return 0
+	}
+	if errors.Is(err, notReadyError{}) {
+		return 1
+	}
+	message := fmt.Sprintf("sidecar: %v\n", err)
+	writeExisting(terminationLog, message)
+	if _, ok := errors.AsType[*unservedError](err); ok {
+		return 0
+	}
+	io.WriteString(stderr, message)
+	if _, ok := errors.AsType[*configError](err); ok {
+		return 2
+	}
+	return 1
+}
+
+// writeExisting replaces what a file holds, if there is such a file. A failure
+// has nowhere to be told.
+func writeExisting(name, text string) {
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_TRUNC, 0)
+	if err != nil {
+		return
+	}
+	defer f.Close()
+	io.WriteString(f, text)
+}

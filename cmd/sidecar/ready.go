@@ -1,0 +1,62 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"time"
+)
+
+// readyTimeout bounds the probe: the door answers within half a second.
+const readyTimeout = 3 * time.Second
+
+// ready asks the sidecar's own door as a client would. If it does not answer
+// with credentials, ready prints the reason in one line and returns a
+// notReadyError.
+func ready(ctx context.Context, cfg *config, stdout io.Writer) error {
+	err := ask(ctx, cfg)
+	if err == nil {
+		return nil
+	}
+	if _, err := fmt.Fprintln(stdout, err); err != nil {
+		return err
+	}
+	return notReadyError{}
+}
+
+func ask(ctx context.Context, cfg *config) error {
+	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+cfg.listen.String()+cfg.guard.Path, nil)
+	if err != nil {
+		return err
+	}
+	if cfg.guard.Authorization != nil {
+		r.Header.Set("Authorization", cfg.guard.Authorization.Token())
+	}
+	client := http.Client{
+		Transport:     &http.Transport{DisableKeepAlives: true}, // no proxy
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	resp, err := client.Do(r)
+	if err != nil {
+		// Its URL has the path, which may be a secret.
+		if urlErr, ok := errors.AsType[*url.Error](err); ok {
+			err = urlErr.Err
+		}
+		return fmt.Errorf("the sidecar does not answer: %w", err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode == http.StatusOK {
+		return nil
+	}
+	var answer struct{ Message string }
+	if json.NewDecoder(io.LimitReader(resp.Body, 64<<10)).Decode(&answer) != nil || answer.Message == "" {
+		return fmt.Errorf("something else than the sidecar answers on %s: HTTP %d", cfg.listen, resp.StatusCode)
+	}
+	return errors.New(answer.Message)
+}
