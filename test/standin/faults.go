@@ -1,0 +1,212 @@
+package standin
+
+import (
+	"bytes"
+	"crypto/tls"
+	"io"
+	"maps"
+	"net"
+	"net/http"
+	"regexp"
+	"strconv"
+	"time"
+)
+
+// Fault disturbs the answer to an AssumeRoleWithWebIdentity request: it gets the
+// handler that answers as AWS would, which it may call or not, and returns the
+// one to use instead. The request's body has been read to its end by then; it
+// can be read again.
+type Fault func(next http.Handler) http.Handler
+
+func instead(f http.HandlerFunc) Fault {
+	return func(http.Handler) http.Handler { return f }
+}
+
+// Refuse answers an error of STS, such as 503 ServiceUnavailable, 400 Throttling
+// or 400 IDPCommunicationError.
+func Refuse(status int, code, message string) Fault {
+	return instead(func(w http.ResponseWriter, r *http.Request) {
+		err := &refusal{status, code, message}
+		note(r.Context(), err)
+		answer(w, nil, err)
+	})
+}
+
+// EchoToken answers an error whose message contains the token that was sent.
+func EchoToken() Fault {
+	return instead(func(w http.ResponseWriter, r *http.Request) {
+		Refuse(http.StatusBadRequest, "InvalidIdentityToken",
+			"cannot validate the token "+r.PostFormValue("WebIdentityToken"))(nil).ServeHTTP(w, r)
+	})
+}
+
+// Answer answers what a proxy or another service would.
+func Answer(status int, contentType, body string) Fault {
+	return instead(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", contentType)
+		w.WriteHeader(status)
+		_, _ = w.Write([]byte(body))
+	})
+}
+
+// Redirect answers with a Location header.
+func Redirect(status int, location string) Fault {
+	return instead(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Location", location)
+		w.WriteHeader(status)
+	})
+}
+
+// Hang answers nothing until the client has gone.
+func Hang() Fault {
+	return instead(func(_ http.ResponseWriter, r *http.Request) {
+		<-r.Context().Done()
+	})
+}
+
+// Reset answers with a TCP reset. It needs HTTP/1.
+func Reset() Fault {
+	return instead(func(w http.ResponseWriter, _ *http.Request) {
+		conn, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			panic(http.ErrAbortHandler)
+		}
+		raw := conn
+		if c, ok := conn.(*tls.Conn); ok {
+			raw = c.NetConn()
+		}
+		if c, ok := raw.(*net.TCPConn); ok {
+			_ = c.SetLinger(0)
+		}
+		// Of the raw connection: closing TLS says goodbye first.
+		_ = raw.Close()
+	})
+}
+
+// HalfBody sends the first half of a real answer, with the Content-Length of the
+// whole, and closes the connection.
+func HalfBody() Fault {
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			a := capture(next, r)
+			a.writeHeader(w)
+			_, _ = w.Write(a.body.Bytes()[:a.body.Len()/2])
+		})
+	}
+}
+
+// Drip sends a real answer byte by byte, one each interval, which must be
+// positive.
+func Drip(interval time.Duration) Fault {
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			a := capture(next, r)
+			a.writeHeader(w)
+			tick := time.NewTicker(interval)
+			defer tick.Stop()
+			for _, b := range a.body.Bytes() {
+				_, _ = w.Write([]byte{b})
+				_ = http.NewResponseController(w).Flush()
+				select {
+				case <-tick.C:
+				case <-r.Context().Done():
+					return
+				}
+			}
+		})
+	}
+}
+
+// HugeBody answers n bytes of well-begun XML that never comes to an end. The
+// status matters, because clients read bodies of errors in another way.
+func HugeBody(status, n int) Fault {
+	return instead(func(w http.ResponseWriter, _ *http.Request) {
+		begin := "<ErrorResponse><Error><Message>"
+		if status == http.StatusOK {
+			begin = "<AssumeRoleWithWebIdentityResponse><AssumeRoleWithWebIdentityResult><Audience>"
+		}
+		w.Header().Set("Content-Type", "text/xml")
+		w.WriteHeader(status)
+		_, err := io.WriteString(w, begin)
+		chunk := bytes.Repeat([]byte("x"), 64<<10)
+		for n -= len(begin); n > 0 && err == nil; n -= len(chunk) {
+			_, err = w.Write(chunk[:min(n, len(chunk))])
+		}
+	})
+}
+
+var (
+	credentialsElement = regexp.MustCompile(`\s*<Credentials>[\s\S]*</Credentials>`)
+	expirationElement  = regexp.MustCompile(`\s*<Expiration>(.*)</Expiration>`)
+	secretElements     = regexp.MustCompile(`<(AccessKeyId|SecretAccessKey|SessionToken)>.*</`)
+)
+
+// NoCredentials answers a success without the Credentials element.
+func NoCredentials() Fault {
+	return edit(func(body []byte) []byte { return credentialsElement.ReplaceAll(body, nil) })
+}
+
+// EmptyCredentials answers a success with an empty access key id, secret access
+// key and session token.
+func EmptyCredentials() Fault {
+	return edit(func(body []byte) []byte { return secretElements.ReplaceAll(body, []byte("<$1></")) })
+}
+
+// NoExpiration answers a success without the Expiration element.
+func NoExpiration() Fault {
+	return edit(func(body []byte) []byte { return expirationElement.ReplaceAll(body, nil) })
+}
+
+// ExpiredCredentials answers a success whose credentials expired the day before
+// they should.
+func ExpiredCredentials() Fault {
+	return edit(func(body []byte) []byte {
+		m := expirationElement.FindSubmatchIndex(body)
+		if m == nil {
+			return body
+		}
+		expiration, err := time.Parse(time.RFC3339, string(body[m[2]:m[3]]))
+		if err != nil {
+			return body
+		}
+		past := expiration.AddDate(0, 0, -1).Format(time.RFC3339)
+		return bytes.Join([][]byte{body[:m[2]], []byte(past), body[m[3]:]}, nil)
+	})
+}
+
+// edit changes the body of a real answer.
+func edit(f func(body []byte) []byte) Fault {
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			a := capture(next, r)
+			body := f(a.body.Bytes())
+			a.header.Set("Content-Length", strconv.Itoa(len(body)))
+			a.writeHeader(w)
+			_, _ = w.Write(body)
+		})
+	}
+}
+
+// captured is an http.ResponseWriter that keeps the answer. (That of httptest
+// would bring its flags into programs that use this package.)
+type captured struct {
+	status int
+	header http.Header
+	body   bytes.Buffer
+}
+
+func capture(h http.Handler, r *http.Request) *captured {
+	a := &captured{status: http.StatusOK, header: http.Header{}}
+	h.ServeHTTP(a, r)
+	return a
+}
+
+func (a *captured) Header() http.Header         { return a.header }
+func (a *captured) WriteHeader(status int)      { a.status = status }
+func (a *captured) Write(b []byte) (int, error) { return a.body.Write(b) }
+
+// writeHeader sends the status and the headers.
+func (a *captured) writeHeader(w http.ResponseWriter) {
+	maps.Copy(w.Header(), a.header)
+	w.WriteHeader(a.status)
+}

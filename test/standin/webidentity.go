@@ -1,0 +1,287 @@
+package standin
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base32"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+	"github.com/go-jose/go-jose/v4/jwt"
+)
+
+// Tokens issued this far ahead of the clock are taken: AWS tolerates some skew,
+// and documents neither that nor how much.
+const issueLeeway = 5 * time.Minute
+
+var (
+	roleARN     = regexp.MustCompile(`^arn:(aws[a-z-]*):iam::(\d{12}):role/(?:[\x21-\x7e]+/)?([\w+=,.@-]{1,64})$`)
+	policyARN   = regexp.MustCompile(`^arn:aws[a-z-]*:iam::(?:\d{12}|aws):policy/(?:[\x21-\x7e]+/)?[\w+=,.@-]{1,128}$`)
+	policyParam = regexp.MustCompile(`^PolicyArns\.member\.([1-9]\d*)\.arn$`)
+	// go-jose overlooks white space in a token.
+	compactJWT  = regexp.MustCompile(`^[\w-]+\.[\w-]+\.[\w-]+$`)
+	sessionName = regexp.MustCompile(`^[\w+=,.@-]*$`)
+)
+
+// assumeRole is the action AssumeRoleWithWebIdentity.
+func (s *STS) assumeRole(r *http.Request, form url.Values) (*assumeRoleResponse, error) {
+	if r.Header.Get("Authorization") != "" || r.Header.Get("X-Amz-Security-Token") != "" {
+		return nil, refusef(http.StatusForbidden, "InvalidClientTokenId",
+			"AssumeRoleWithWebIdentity must not be signed: it was sent with AWS credentials")
+	}
+	duration, err := checkAssumeRole(form)
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.now()
+	claims, err := s.verify(form.Get("WebIdentityToken"), now)
+	if err != nil {
+		return nil, err
+	}
+	role, ok := s.roles[form.Get("RoleArn")]
+	if !ok || claims.Subject != subject(role.Namespace, role.ServiceAccount) || !claims.Audience.Contains(role.Audience) {
+		return nil, refusef(http.StatusForbidden, "AccessDenied", "Not authorized to perform sts:AssumeRoleWithWebIdentity")
+	}
+	if duration > role.MaxDuration {
+		return nil, refusef(http.StatusBadRequest, "ValidationError",
+			"The requested DurationSeconds exceeds the MaxSessionDuration set for this role.")
+	}
+	if s.lifetime != 0 {
+		duration = s.lifetime
+	}
+	c := s.newCredentials(role.ARN, form.Get("RoleSessionName"), now.Add(duration))
+	s.issued = append(s.issued, c)
+	return &assumeRoleResponse{Result: assumeRoleResult{
+		Audience:        role.Audience,
+		AssumedRoleUser: assumedRoleUser{AssumedRoleID: c.UserID, ARN: c.SessionARN},
+		// The reference says: the iss claim. AWS answers the provider's ARN.
+		Provider:    providerARN(role.ARN, claims.Issuer),
+		Credentials: newXMLCredentials(c),
+		Subject:     claims.Subject,
+	}}, nil
+}
+
+// violations collects what AWS reports together as one ValidationError.
+type violations []string
+
+func (v *violations) check(ok bool, value, member, rule string) {
+	if !ok {
+		*v = append(*v, fmt.Sprintf("Value '%s' at '%s' failed to satisfy constraint: Member must %s", value, member, rule))
+	}
+}
+
+func (v *violations) length(form url.Values, name string, shortest, longest int) {
+	member := strings.ToLower(name[:1]) + name[1:]
+	value := form.Get(name)
+	if !form.Has(name) {
+		*v = append(*v, fmt.Sprintf("Value null at '%s' failed to satisfy constraint: Member must not be null", member))
+		return
+	}
+	v.check(len(value) >= shortest, value, member, fmt.Sprintf("have length greater than or equal to %d", shortest))
+	v.check(len(value) <= longest, value, member, fmt.Sprintf("have length less than or equal to %d", longest))
+}
+
+func (v *violations) err() error {
+	switch len(*v) {
+	case 0:
+		return nil
+	case 1:
+		return refusef(http.StatusBadRequest, "ValidationError", "1 validation error detected: %s", (*v)[0])
+	default:
+		return refusef(http.StatusBadRequest, "ValidationError", "%d validation errors detected: %s", len(*v), strings.Join(*v, "; "))
+	}
+}
+
+// checkAssumeRole checks the form of the parameters and returns the duration
+// that was asked for.
+func checkAssumeRole(form url.Values) (time.Duration, error) {
+	if err := checkNames(form); err != nil {
+		return 0, err
+	}
+	var v violations
+	v.length(form, "RoleArn", 20, 2048)
+	v.length(form, "RoleSessionName", 2, 64)
+	v.check(sessionName.MatchString(form.Get("RoleSessionName")), form.Get("RoleSessionName"), "roleSessionName",
+		`satisfy regular expression pattern: [\w+=,.@-]*`)
+	v.length(form, "WebIdentityToken", 4, 20000)
+	seconds := 3600
+	if value := form.Get("DurationSeconds"); form.Has("DurationSeconds") {
+		n, err := strconv.Atoi(value)
+		if err != nil {
+			return 0, refusef(http.StatusBadRequest, "MalformedInput", "DurationSeconds is not a whole number: '%s'", value)
+		}
+		v.check(n >= 900, value, "durationSeconds", "have value greater than or equal to 900")
+		v.check(n <= 43200, value, "durationSeconds", "have value less than or equal to 43200")
+		seconds = n
+	}
+	if form.Has("Policy") {
+		v.length(form, "Policy", 1, 2048)
+	}
+	if err := v.err(); err != nil {
+		return 0, err
+	}
+	if !roleARN.MatchString(form.Get("RoleArn")) {
+		return 0, refusef(http.StatusBadRequest, "ValidationError", "Request ARN is invalid")
+	}
+	return time.Duration(seconds) * time.Second, checkPolicies(form)
+}
+
+// checkNames refuses unknown parameters. AWS does not, so that a misspelt one
+// goes unnoticed there.
+func checkNames(form url.Values) error {
+	for name := range form {
+		switch name {
+		case "Action", "Version", "RoleArn", "RoleSessionName", "WebIdentityToken", "DurationSeconds", "Policy":
+		default:
+			// ProviderId is for OAuth 2.0 access tokens; it must not come with an ID token.
+			if !policyParam.MatchString(name) {
+				return refusef(http.StatusBadRequest, "InvalidQueryParameter", "AssumeRoleWithWebIdentity has no parameter %s here", name)
+			}
+		}
+	}
+	return nil
+}
+
+func checkPolicies(form url.Values) error {
+	if form.Has("Policy") {
+		var policy struct {
+			Statement json.RawMessage
+		}
+		if err := json.Unmarshal([]byte(form.Get("Policy")), &policy); err != nil {
+			return refusef(http.StatusBadRequest, "MalformedPolicyDocument", "This policy contains invalid Json")
+		}
+		if len(policy.Statement) == 0 {
+			return refusef(http.StatusBadRequest, "MalformedPolicyDocument", "Syntax errors in policy.")
+		}
+	}
+	var numbers []int
+	for name := range form {
+		m := policyParam.FindStringSubmatch(name)
+		if m == nil {
+			continue
+		}
+		n, err := strconv.Atoi(m[1])
+		if err != nil || n > 10 {
+			return refusef(http.StatusBadRequest, "ValidationError",
+				"1 validation error detected: Value at 'policyArns' failed to satisfy constraint: Member must have length less than or equal to 10")
+		}
+		if arn := form.Get(name); !policyARN.MatchString(arn) {
+			return refusef(http.StatusBadRequest, "ValidationError", "ARN %s is not valid.", arn)
+		}
+		numbers = append(numbers, n)
+	}
+	if len(numbers) > 0 && slices.Max(numbers) != len(numbers) {
+		return refusef(http.StatusBadRequest, "MalformedInput", "PolicyArns.member is numbered with gaps")
+	}
+	return nil
+}
+
+// verify checks the token as the reference and the IAM user guide describe it.
+// The texts are those that AWS is seen to answer, but for a wrong signature,
+// where it is the reference's. s.mu is held.
+func (s *STS) verify(raw string, now time.Time) (*jwt.Claims, error) {
+	invalid := func(format string, args ...any) (*jwt.Claims, error) {
+		return nil, refusef(http.StatusBadRequest, "InvalidIdentityToken", format, args...)
+	}
+	token, err := jwt.ParseSigned(raw, []jose.SignatureAlgorithm{jose.RS256})
+	claims := unverifiedClaims(raw)
+	if err != nil || claims == nil || !compactJWT.MatchString(raw) {
+		return invalid("The ID Token provided is not a valid JWT. (You may see this error if you sent an Access Token)")
+	}
+	if missing := missingClaim(claims); missing != "" {
+		return invalid("Missing a required claim: %s", missing)
+	}
+	known := slices.DeleteFunc(slices.Clone(s.issuers), func(i *Issuer) bool { return i.url != claims.Issuer })
+	if len(known) == 0 {
+		return invalid("No OpenIDConnect provider found in your account for %s", claims.Issuer)
+	}
+	signer := slices.IndexFunc(known, func(i *Issuer) bool { return i.key.KeyID == token.Headers[0].KeyID })
+	if signer < 0 {
+		// The two spaces are AWS's.
+		return invalid("Couldn't retrieve verification key from your identity provider,  please reference AssumeRoleWithWebIdentity documentation for requirements")
+	}
+	if err := token.Claims(known[signer].key.Public()); err != nil {
+		return invalid("The web identity token that was passed could not be validated by AWS. Get a new identity token from the identity provider and then retry the request.")
+	}
+	if !slices.ContainsFunc(claims.Audience, func(a string) bool { return s.audiences[a] }) {
+		return invalid("Incorrect token audience")
+	}
+	if expiry := claims.Expiry.Time(); !now.Before(expiry) {
+		return nil, refusef(http.StatusBadRequest, "ExpiredTokenException",
+			"Token expired: current date/time %d must be before the expiration date/time %d", now.Unix(), expiry.Unix())
+	}
+	if claims.IssuedAt.Time().After(now.Add(issueLeeway)) || claims.NotBefore.Time().After(now.Add(issueLeeway)) {
+		return invalid("The web identity token is not valid yet")
+	}
+	return claims, nil
+}
+
+func missingClaim(c *jwt.Claims) string {
+	switch {
+	case c.Issuer == "":
+		return "iss"
+	case c.Subject == "":
+		return "sub"
+	case len(c.Audience) == 0:
+		return "aud"
+	case c.Expiry == nil:
+		return "exp"
+	case c.IssuedAt == nil:
+		return "iat"
+	default:
+		return ""
+	}
+}
+
+// unverifiedClaims returns nil if the claims cannot be read.
+func unverifiedClaims(raw string) *jwt.Claims {
+	token, err := jwt.ParseSigned(raw, []jose.SignatureAlgorithm{jose.RS256})
+	if err != nil {
+		return nil
+	}
+	var claims jwt.Claims
+	if err := token.UnsafeClaimsWithoutVerification(&claims); err != nil {
+		return nil
+	}
+	return &claims
+}
+
+func providerARN(role, issuer string) string {
+	m := roleARN.FindStringSubmatch(role)
+	return fmt.Sprintf("arn:%s:iam::%s:oidc-provider/%s", m[1], m[2], strings.TrimPrefix(issuer, "https://"))
+}
+
+// newCredentials makes up credentials with the shapes that AWS's have. s.mu is
+// held.
+func (s *STS) newCredentials(role, session string, expiration time.Time) Credentials {
+	m := roleARN.FindStringSubmatch(role)
+	partition, account, name := m[1], m[2], m[3]
+	sum := sha256.Sum256([]byte(role))
+	return Credentials{
+		AccessKeyID:     "ASIA" + rand.Text()[:16],
+		SecretAccessKey: randomBase64(40),
+		SessionToken:    ("IQoJb3JpZ2luX2Vj" + randomBase64(s.tokenLength))[:s.tokenLength],
+		Expiration:      expiration.UTC().Truncate(time.Second),
+		SessionARN:      fmt.Sprintf("arn:%s:sts::%s:assumed-role/%s/%s", partition, account, name, session),
+		UserID:          "AROA" + base32.StdEncoding.EncodeToString(sum[:])[:17] + ":" + session,
+		Account:         account,
+	}
+}
+
+func randomBase64(n int) string {
+	b := make([]byte, n)
+	// crypto/rand never returns an error.
+	_, _ = rand.Read(b)
+	return base64.StdEncoding.EncodeToString(b)[:n]
+}
