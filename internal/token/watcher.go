@@ -18,6 +18,10 @@ import (
 // at the least; twice that often is enough and wakes an idle machine rarely.
 const pollPeriod = time.Minute
 
+// settleTime is how long a look waits after an event: publishing a token makes
+// a handful of them, and a file that flaps must not keep a core busy.
+const settleTime = 200 * time.Millisecond
+
 // Watcher tells when the token in a file has been replaced, logs what the new
 // one claims and keeps the metrics about it.
 type Watcher struct {
@@ -86,6 +90,7 @@ func (w *Watcher) Watch(ctx context.Context, changed func()) error {
 			return nil
 		case <-poll.C:
 		case <-directory.events():
+			directory.settle(ctx)
 		case err := <-directory.errors():
 			w.log.Warn("watching token", "error", err.Error())
 		}
@@ -177,6 +182,20 @@ func (d *directory) events() <-chan fsnotify.Event {
 		return nil
 	}
 	return d.notifier.Events
+}
+
+// settle lets what follows an event pass.
+func (d *directory) settle(ctx context.Context) {
+	settled := time.After(settleTime)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-settled:
+			return
+		case <-d.events():
+		}
+	}
 }
 
 // errors returns the channel of errors, nil without a watch.
