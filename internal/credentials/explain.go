@@ -19,10 +19,11 @@ import (
 // maxForeign bounds what is repeated of a text from outside, in bytes.
 const maxForeign = 500
 
-// explain turns an error of the SDK into a reason. What STS says is repeated
-// only as foreign allows; token is what was sent.
-func (s *STS) explain(err error, token string) *reason {
-	if netErr, ok := errors.AsType[net.Error](err); errors.Is(err, context.DeadlineExceeded) || ok && netErr.Timeout() {
+// explain turns an error of a call that was made with ctx into a reason. What
+// STS says is repeated only as foreign allows; token is what was sent.
+func (s *STS) explain(ctx context.Context, err error, token string) *reason {
+	// A read that the end of ctx has cut off may say that the connection was closed.
+	if netErr, ok := errors.AsType[net.Error](err); ctx.Err() != nil || ok && netErr.Timeout() {
 		return &reason{codeTimeout, fmt.Sprintf("no answer from %s within %s: check DNS, network policies, the proxy settings, and whether a mesh proxy has started", s.endpoint, attemptTimeout)}
 	}
 	response, ok := errors.AsType[*awshttp.ResponseError](err)

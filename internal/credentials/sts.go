@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"io"
 	"net/http"
 	"time"
 
@@ -40,6 +41,10 @@ type STS struct {
 
 // NewSTS returns a client whose metric is registered with reg.
 func NewSTS(o STSOptions, reg prometheus.Registerer) *STS {
+	return newSTS(o, newTransport(o.RootCAs), reg)
+}
+
+func newSTS(o STSOptions, transport http.RoundTripper, reg prometheus.Registerer) *STS {
 	region := o.Region
 	if region == "" {
 		// The call is not signed and the endpoint is given: the SDK just
@@ -49,9 +54,13 @@ func NewSTS(o STSOptions, reg prometheus.Registerer) *STS {
 	client := sts.New(sts.Options{
 		Region:      region,
 		Credentials: aws.AnonymousCredentials{},
-		HTTPClient:  newHTTPClient(o.RootCAs),
-		Retryer:     aws.NopRetryer{}, // the Refresher alone decides when
-		AppID:       "irsa-sidecar",   // what CloudTrail shows as the user agent
+		HTTPClient: &http.Client{
+			Transport: bounded{transport},
+			// A redirect is an answer: the token goes nowhere else.
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		},
+		Retryer: aws.NopRetryer{}, // the Refresher alone decides when
+		AppID:   "irsa-sidecar",   // what CloudTrail shows as the user agent
 	}, func(options *sts.Options) {
 		if o.Endpoint != "" {
 			options.BaseEndpoint = &o.Endpoint
@@ -85,7 +94,7 @@ func (s *STS) AssumeRoleWithWebIdentity(ctx context.Context, in *sts.AssumeRoleW
 	out, err := s.client.AssumeRoleWithWebIdentity(ctx, in, opts...)
 	s.duration.Observe(time.Since(start).Seconds())
 	if err != nil {
-		return nil, s.explain(err, aws.ToString(in.WebIdentityToken))
+		return nil, s.explain(ctx, err, aws.ToString(in.WebIdentityToken))
 	}
 	// stscreds would pass on an answer without an expiration as one that has
 	// expired in the year 1.
@@ -95,10 +104,8 @@ func (s *STS) AssumeRoleWithWebIdentity(ctx context.Context, in *sts.AssumeRoleW
 	return out, nil
 }
 
-// newHTTPClient returns the SDK's own transport, which honours proxies, in a
-// client that does what the SDK's does not: it returns a redirect instead of
-// sending the token there, and bounds what it reads.
-func newHTTPClient(rootCAs *x509.CertPool) *http.Client {
+// newTransport returns the SDK's own transport, which honours proxies.
+func newTransport(rootCAs *x509.CertPool) *http.Transport {
 	transport := awshttp.NewBuildableClient().GetTransport()
 	// The next call is half an hour away.
 	transport.DisableKeepAlives = true
@@ -106,16 +113,20 @@ func newHTTPClient(rootCAs *x509.CertPool) *http.Client {
 	if rootCAs != nil {
 		transport.TLSClientConfig = &tls.Config{RootCAs: rootCAs, MinVersion: tls.VersionTLS12}
 	}
-	return &http.Client{
-		Transport:     bounded{transport},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
+	return transport
 }
 
 // bounded is a RoundTripper whose answers fail to read beyond maxAnswer.
 type bounded struct{ http.RoundTripper }
 
 func (b bounded) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.Body != nil {
+		// The SDK closes its body as soon as an answer begins. Its WriteTo then
+		// fails with io.EOF, and net/http cuts the connection, answer and all;
+		// its Read just ends (smithy-go v1.28.9, transport/http/internal/io/safe.go).
+		r = r.WithContext(r.Context())
+		r.Body = struct{ io.ReadCloser }{r.Body}
+	}
 	resp, err := b.RoundTripper.RoundTrip(r)
 	if err != nil {
 		return nil, err

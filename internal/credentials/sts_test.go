@@ -1,0 +1,287 @@
+package credentials
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
+	"github.com/aws/aws-sdk-go-v2/service/sts/types"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"irsa-sidecar/test/standin"
+)
+
+const role = "arn:aws:iam::111122223333:role/team/app"
+
+var issuer = standin.NewIssuer("https://issuer.example")
+
+// identity is a token as text.
+type identity string
+
+func (i identity) GetIdentityToken() ([]byte, error) { return []byte(i), nil }
+
+// ask makes one attempt with a token at a server.
+func ask(ctx context.Context, client *STS, token string, options ...func(*stscreds.WebIdentityRoleOptions)) (aws.Credentials, error) {
+	options = append(options, func(o *stscreds.WebIdentityRoleOptions) {
+		o.RoleSessionName = "pod-1"
+		o.Duration = time.Hour
+	})
+	return stscreds.NewWebIdentityRoleProvider(client, role, identity(token), options...).Retrieve(ctx)
+}
+
+// newStandin returns an STS that knows role, and its server.
+func newStandin(t *testing.T) (*standin.STS, *httptest.Server) {
+	t.Helper()
+	sts := standin.NewSTS(issuer)
+	sts.AddRole(standin.Role{ARN: role})
+	srv := httptest.NewServer(sts)
+	t.Cleanup(srv.Close)
+	return sts, srv
+}
+
+func TestSTSAssumesTheRole(t *testing.T) {
+	sts, srv := newStandin(t)
+	client := NewSTS(STSOptions{Endpoint: srv.URL}, prometheus.NewRegistry())
+	policy := `{"Version":"2012-10-17","Statement":[]}`
+	got, err := ask(t.Context(), client, issuer.Token(standin.Claims{}), func(o *stscreds.WebIdentityRoleOptions) {
+		o.Policy = &policy
+		o.PolicyARNs = []types.PolicyDescriptorType{{Arn: aws.String("arn:aws:iam::aws:policy/ReadOnlyAccess")}}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := sts.Credentials()[0]
+	if got.AccessKeyID != want.AccessKeyID || got.SecretAccessKey != want.SecretAccessKey || got.SessionToken != want.SessionToken ||
+		!got.Expires.Equal(want.Expiration) || got.AccountID != "111122223333" {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+	request := sts.Requests()[0]
+	if request.Form.Get("RoleSessionName") != "pod-1" || request.Form.Get("DurationSeconds") != "3600" || request.Form.Get("Policy") != policy {
+		t.Errorf("sent %v", request.Form)
+	}
+	if !strings.Contains(request.Header.Get("User-Agent"), "app/irsa-sidecar") {
+		t.Errorf("user agent is %q", request.Header.Get("User-Agent"))
+	}
+	if testutil.CollectAndCount(client.duration) != 1 {
+		t.Error("the call was not measured")
+	}
+}
+
+func TestSTSExplainsEveryFailure(t *testing.T) {
+	t.Parallel()
+	good := issuer.Token(standin.Claims{})
+	elsewhere := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("the redirect was followed") }))
+	defer elsewhere.Close()
+	tests := []struct {
+		name  string
+		token string // good if empty
+		fault standin.Fault
+		want  string // what the reason begins with
+		says  string // and contains
+	}{
+		{name: "another subject", token: issuer.Token(standin.Claims{ServiceAccount: "other"}), want: "AccessDenied: Not authorized to perform", says: "trust policy"},
+		{name: "another audience", token: issuer.Token(standin.Claims{Audience: "vault"}), want: "InvalidIdentityToken: ", says: "OIDC provider"},
+		{name: "another issuer", token: standin.NewIssuer("https://other.example").Token(standin.Claims{}), want: "InvalidIdentityToken: ", says: "OIDC provider"},
+		{name: "another key", token: issuer.WithNewKey().Token(standin.Claims{}), want: "InvalidIdentityToken: "},
+		{name: "expired token", token: issuer.Token(standin.Claims{Lifetime: -time.Minute}), want: "ExpiredTokenException: Token expired", says: "kubelet"},
+		{name: "not a token", token: "aaaa.bbbb.cccc", want: "InvalidIdentityToken: "},
+		{name: "issuer unreachable", fault: standin.Refuse(400, "IDPCommunicationError", "Could not reach"), want: "IDPCommunicationError: Could not reach (HTTP 400, request ID "},
+		{name: "claim rejected", fault: standin.Refuse(403, "IDPRejectedClaim", "no"), want: "IDPRejectedClaim: no"},
+		{name: "region disabled", fault: standin.Refuse(403, "RegionDisabledException", "no"), want: "RegionDisabledException: ", says: "activate STS"},
+		{name: "policy too large", fault: standin.Refuse(400, "PackedPolicyTooLarge", "no"), want: "PackedPolicyTooLarge: ", says: "--session-policy"},
+		{name: "validation", fault: standin.Refuse(400, "ValidationError", "1 validation error detected"), want: "ValidationError: 1 validation error", says: "--duration"},
+		{name: "throttled by code", fault: standin.Refuse(400, "Throttling", "Rate exceeded"), want: "throttled: Rate exceeded"},
+		{name: "throttled by another code", fault: standin.Refuse(503, "ThrottlingException", "Rate exceeded"), want: "throttled: "},
+		{name: "throttled by status", fault: standin.Answer(429, "text/plain", "slow down"), want: "throttled: HTTP 429"},
+		{name: "a code of no list", fault: standin.Refuse(400, "SomethingNew", "what"), want: "other: SomethingNew: what"},
+		{name: "a code of our own list", fault: standin.Refuse(400, "token", "what"), want: "other: token: what"},
+		{name: "server error", fault: standin.Refuse(500, "InternalFailure", "oops"), want: "other: InternalFailure: oops"},
+		{name: "server error with a listed code", fault: standin.Refuse(500, "AccessDenied", "oops"), want: "other: AccessDenied: oops"},
+		{name: "server error without a code", fault: standin.Answer(502, "text/html", "<html>bad gateway</html>"), want: "other: HTTP 502"},
+		{name: "server error without a body", fault: standin.Answer(503, "", ""), want: "other: HTTP 503"},
+		{name: "a proxy's page", fault: standin.Answer(403, "text/html", "<html>blocked</html>"), want: "invalid_response: ", says: "HTTP 403 without an error code"},
+		{name: "a captive portal", fault: standin.Answer(200, "text/html", "<html>sign in</html>"), want: "invalid_response: ", says: "HTTP 200"},
+		{name: "JSON", fault: standin.Answer(200, "application/json", "{}"), want: "invalid_response: "},
+		{name: "an error with status 200", fault: standin.Refuse(200, "AccessDenied", "no"), want: "invalid_response: "},
+		{name: "nothing", fault: standin.Answer(200, "text/xml", ""), want: "invalid_response: "},
+		{name: "status 204", fault: standin.Answer(204, "", ""), want: "invalid_response: "},
+		{name: "no credentials", fault: standin.NoCredentials(), want: "invalid_response: "},
+		{name: "no expiration", fault: standin.NoExpiration(), want: "invalid_response: "},
+		{name: "half a body", fault: standin.HalfBody(), want: "invalid_response: "},
+		{name: "huge body", fault: padded("<Credentials>"), want: "invalid_response: "},
+		{name: "huge error", token: issuer.Token(standin.Claims{ServiceAccount: "other"}), fault: padded("<Error>"), want: "invalid_response: "},
+		{name: "endless body", fault: standin.HugeBody(200, 2*maxAnswer), want: "invalid_response: "},
+		{name: "redirect", fault: standin.Redirect(307, elsewhere.URL), want: "invalid_response: ", says: "redirect"},
+		{name: "permanent redirect", fault: standin.Redirect(308, elsewhere.URL), want: "invalid_response: ", says: "redirect"},
+		{name: "moved", fault: standin.Redirect(302, elsewhere.URL), want: "invalid_response: ", says: "redirect"},
+		{name: "reset", fault: standin.Reset(), want: "network: cannot reach "},
+		{name: "token echoed", fault: standin.EchoToken(), want: "InvalidIdentityToken: [dropped: it repeats the token]"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			sts, srv := newStandin(t)
+			sts.Always(tt.fault)
+			token := tt.token
+			if token == "" {
+				token = good
+			}
+			_, err := ask(t.Context(), NewSTS(STSOptions{Endpoint: srv.URL}, prometheus.NewRegistry()), token)
+			if err == nil {
+				t.Fatal("no error")
+			}
+			why := reasonFor(err)
+			if !strings.HasPrefix(why.Error(), tt.want) || !strings.Contains(why.Error(), tt.says) {
+				t.Errorf("got  %s\nwant %s … %s", why, tt.want, tt.says)
+			}
+			if len(sts.Requests()) != 1 {
+				t.Errorf("%d requests for one attempt", len(sts.Requests()))
+			}
+			for segment := range strings.SplitSeq(token, ".") {
+				if strings.Contains(why.Error(), segment) {
+					t.Errorf("the reason repeats the token: %s", why)
+				}
+			}
+		})
+	}
+}
+
+// padded answers what STS would, but for too much white space before an element.
+func padded(element string) standin.Fault {
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			answer := httptest.NewRecorder()
+			next.ServeHTTP(answer, r)
+			w.WriteHeader(answer.Code)
+			io.WriteString(w, strings.Replace(answer.Body.String(), element, strings.Repeat(" ", maxAnswer)+element, 1))
+		})
+	}
+}
+
+func TestSTSTimesOut(t *testing.T) {
+	t.Parallel()
+	silent, err := net.Listen("tcp", "127.0.0.1:0") // accepts, then says nothing
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	hanging, hangingSrv := newStandin(t)
+	hanging.Always(standin.Hang())
+	dripping, drippingSrv := newStandin(t)
+	dripping.Always(standin.Drip(10 * time.Millisecond))
+	for name, endpoint := range map[string]string{
+		"silent": "http://" + silent.Addr().String(), "silent with TLS": "https://" + silent.Addr().String(),
+		"hanging": hangingSrv.URL, "dripping": drippingSrv.URL,
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+			defer cancel()
+			_, err := ask(ctx, NewSTS(STSOptions{Endpoint: endpoint}, prometheus.NewRegistry()), issuer.Token(standin.Claims{}))
+			if err == nil || !strings.HasPrefix(reasonFor(err).Error(), "timeout: no answer from "+endpoint) {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+}
+
+func TestSTSCannotBeReached(t *testing.T) {
+	t.Parallel()
+	_, refusing := newStandin(t)
+	refusing.Close()
+	sts := standin.NewSTS(issuer)
+	untrusted := httptest.NewUnstartedServer(sts)
+	untrusted.Config.ErrorLog = log.New(io.Discard, "", 0)
+	untrusted.StartTLS()
+	defer untrusted.Close()
+	tests := []struct {
+		name, endpoint string
+		says           string
+	}{
+		{name: "connection refused", endpoint: refusing.URL, says: "connection refused"},
+		{name: "certificate of nobody", endpoint: untrusted.URL, says: "certificate"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := ask(t.Context(), NewSTS(STSOptions{Endpoint: tt.endpoint}, prometheus.NewRegistry()), issuer.Token(standin.Claims{}))
+			if err == nil || !strings.HasPrefix(reasonFor(err).Error(), "network: cannot reach "+tt.endpoint) || !strings.Contains(err.Error(), tt.says) {
+				t.Errorf("got %v, want network and %q", err, tt.says)
+			}
+		})
+	}
+}
+
+// TestSTSResolvesEndpoints asks for the addresses in all partitions. A resolver
+// of the SDK makes the name; a proxy that refuses keeps the call on the machine.
+func TestSTSResolvesEndpoints(t *testing.T) {
+	tests := []struct {
+		options STSOptions
+		want    string
+	}{
+		{STSOptions{Region: "eu-west-1"}, "sts.eu-west-1.amazonaws.com"},
+		{STSOptions{Region: "us-east-1"}, "sts.us-east-1.amazonaws.com"},
+		{STSOptions{Region: "cn-north-1"}, "sts.cn-north-1.amazonaws.com.cn"},
+		{STSOptions{Region: "us-gov-west-1"}, "sts.us-gov-west-1.amazonaws.com"},
+		{STSOptions{Region: "us-iso-east-1"}, "sts.us-iso-east-1.c2s.ic.gov"},
+		{STSOptions{Region: "us-isob-east-1"}, "sts.us-isob-east-1.sc2s.sgov.gov"},
+		{STSOptions{Region: "eusc-de-east-1"}, "sts.eusc-de-east-1.amazonaws.eu"},
+		{STSOptions{Region: "us-east-2", UseFIPS: true}, "sts-fips.us-east-2.amazonaws.com"},
+		{STSOptions{Region: "us-east-2", UseDualStack: true}, "sts.us-east-2.api.aws"},
+		{STSOptions{Region: "us-east-2", UseFIPS: true, UseDualStack: true}, "sts-fips.us-east-2.api.aws"},
+		{STSOptions{Endpoint: "https://vpce.example/path"}, "vpce.example"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.want, func(t *testing.T) {
+			var host string
+			client := newSTS(tt.options, roundTripper(func(r *http.Request) (*http.Response, error) {
+				host = r.URL.Host
+				return nil, errors.New("not here")
+			}), prometheus.NewRegistry())
+			if _, err := ask(t.Context(), client, "aaaa.bbbb.cccc"); err == nil || host != tt.want {
+				t.Errorf("asked %q, want %q (%v)", host, tt.want, err)
+			}
+		})
+	}
+}
+
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// TestRefresherOverSTS runs the real loop over the real client and the real
+// provider: the whole package but for the clock.
+func TestRefresherOverSTS(t *testing.T) {
+	t.Parallel()
+	sts, srv := newStandin(t)
+	volume := standin.NewVolume(filepath.Join(t.TempDir(), "volume"))
+	if err := volume.Publish("token", issuer.Token(standin.Claims{})); err != nil {
+		t.Fatal(err)
+	}
+	reg := prometheus.NewRegistry()
+	provider := stscreds.NewWebIdentityRoleProvider(NewSTS(STSOptions{Endpoint: srv.URL}, reg), role,
+		stscreds.IdentityTokenFile(volume.Path("token")), func(o *stscreds.WebIdentityRoleOptions) { o.RoleSessionName = "pod-1" })
+	r := NewRefresher(provider, time.Hour, discard(), reg)
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error)
+	go func() { ended <- r.Run(ctx) }()
+	wait, stop := context.WithTimeout(t.Context(), 10*time.Second)
+	defer stop()
+	got, err := r.Retrieve(wait)
+	if err != nil || got.AccessKeyID != sts.Credentials()[0].AccessKeyID {
+		t.Errorf("got %v, %v", got, err)
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
