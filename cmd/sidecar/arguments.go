@@ -1,10 +1,8 @@
 package main
 
 import (
-	"errors"
-	"flag"
 	"fmt"
-	"io"
+	"slices"
 	"strings"
 )
 
@@ -72,47 +70,55 @@ type arguments struct {
 	help, version bool
 }
 
-// parseArguments reads a command line in which flags may stand on both sides of
-// the command, and goes on after an error, so that all of them are told.
-func parseArguments(args []string) (a arguments, problems []error) {
+// parseArguments reads a command line in which flags, with one dash or two, may
+// stand on both sides of the command. The flag package would stop at the first
+// error; this goes on, so that all of them are told. No error repeats a value:
+// it may be a secret that was meant for a flag that is not there.
+func parseArguments(words []string) (a arguments, problems []error) {
 	a.flags = make(map[string]string)
-	set := flag.NewFlagSet("sidecar", flag.ContinueOnError)
-	set.SetOutput(io.Discard)
-	set.BoolVar(&a.version, "version", false, "")
-	for _, name := range flagNames() {
-		set.Func(name, "", func(value string) error {
-			a.flags[name] = value
-			return nil
-		})
-	}
-	for words := args; ; {
-		err := set.Parse(words)
-		rest := set.Args()
-		switch {
-		case errors.Is(err, flag.ErrHelp):
-			a.help = true
-		case err != nil:
-			// A value may be a secret: neither what follows an equals sign nor
-			// the word after an unknown flag is repeated.
-			name, _, hasValue := strings.Cut(strings.TrimLeft(words[len(words)-len(rest)-1], "-"), "=")
-			if set.Lookup(name) == nil {
-				err = fmt.Errorf("unknown flag --%s", name)
-				if !hasValue && len(rest) > 0 && !strings.HasPrefix(rest[0], "-") {
-					rest = rest[1:]
-				}
-			}
-			problems = append(problems, fmt.Errorf("%w: see sidecar --help", err))
-		case len(rest) == 0:
-			return a, problems
-		case a.command != "":
-			problems = append(problems, fmt.Errorf("more than one command: %q follows %q", rest[0], a.command))
-			rest = rest[1:]
-		default:
-			a.command, rest = rest[0], rest[1:]
-			if a.command != "ready" {
-				problems = append(problems, fmt.Errorf("unknown command %q: there is only \"ready\", and none to serve", a.command))
-			}
+	next := func() (word string, ok bool) {
+		if len(words) == 0 {
+			return "", false
 		}
-		words = rest
+		word, words = words[0], words[1:]
+		return word, true
 	}
+	for word, ok := next(); ok; word, ok = next() {
+		if !strings.HasPrefix(word, "-") {
+			problems = append(problems, a.setCommand(word)...)
+			continue
+		}
+		name, value, hasValue := strings.Cut(strings.TrimLeft(word, "-"), "=")
+		switch {
+		case name == "help" || name == "h":
+			a.help = true
+		case name == "version":
+			a.version = true
+		case !slices.Contains(flagNames(), name):
+			problems = append(problems, fmt.Errorf("unknown flag --%s: see sidecar --help", name))
+			if !hasValue && len(words) > 0 && !strings.HasPrefix(words[0], "-") {
+				next() // most likely its value
+			}
+		default:
+			if !hasValue {
+				value, hasValue = next()
+			}
+			if !hasValue {
+				problems = append(problems, fmt.Errorf("--%s: needs a value", name))
+			}
+			a.flags[name] = value
+		}
+	}
+	return a, problems
+}
+
+func (a *arguments) setCommand(word string) (problems []error) {
+	switch {
+	case a.command != "":
+		return []error{fmt.Errorf("more than one command: %q follows %q", word, a.command)}
+	case word != "ready":
+		problems = []error{fmt.Errorf("unknown command %q: there is only ready, and none to serve", word)}
+	}
+	a.command = word
+	return problems
 }

@@ -348,11 +348,11 @@ func (l *loader) authorization(log *slog.Logger) (a *server.Authorization) {
 func (l *loader) proxies() {
 	for _, name := range []string{"HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"} {
 		s := l.setting("", name)
-		u, err := url.Parse(s.value)
-		if err != nil || u.Host == "" { // net/http takes HOST:PORT too
-			u, err = url.Parse("http://" + s.value)
+		address := s.value
+		if !strings.Contains(address, "://") { // net/http takes HOST:PORT too
+			address = "http://" + address
 		}
-		if s.value != "" && (err != nil || u.Host == "") {
+		if u, err := url.Parse(address); s.value != "" && (err != nil || u.Hostname() == "") {
 			l.fail(s, "is not the URL of a proxy, as http://HOST:PORT")
 		}
 	}
