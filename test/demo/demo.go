@@ -1,0 +1,209 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"irsa-sidecar/test/standin"
+)
+
+const (
+	role   = "arn:aws:iam::111122223333:role/demo"
+	region = "eu-west-1"
+	issuer = "https://oidc.eks.eu-west-1.amazonaws.com/id/EXAMPLED539D4633E53DE1B71EXAMPLE"
+
+	// grantLifetime takes the place of an hour. The sidecar renews after 50 to
+	// 65 % of it, here 6 to 9 s, and never within 5 s.
+	grantLifetime = 13 * time.Second
+)
+
+// demo is what the steps build up.
+type demo struct {
+	out     io.Writer
+	dir     string                  // for everything that is written
+	abort   context.CancelCauseFunc // ends the demo
+	ends    []func() error          // end what was started, the last first
+	issuer  *standin.Issuer
+	sts     *standin.STS
+	stsURL  string
+	volume  *standin.Volume
+	token   string // that was published last
+	sidecar sidecar
+	program program
+}
+
+// end ends everything that was started and has not been ended.
+func (d *demo) end() error {
+	var errs []error
+	for _, end := range slices.Backward(d.ends) {
+		errs = append(errs, end())
+	}
+	d.ends = nil
+	return errors.Join(errs...)
+}
+
+func (d *demo) build(ctx context.Context) error {
+	root, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", "irsa-sidecar").Output()
+	if err != nil {
+		return fmt.Errorf("finding the module irsa-sidecar: %w: run the demo from inside of it", err)
+	}
+	d.sidecar.binary = filepath.Join(d.dir, "sidecar")
+	d.program.binary = filepath.Join(d.dir, "client")
+	module := strings.TrimSpace(string(root))
+	for _, b := range []struct{ dir, binary, source string }{
+		{module, d.sidecar.binary, "./cmd/sidecar"},
+		// A module of its own, so that no one else has to download that SDK.
+		{filepath.Join(module, "test", "demo", "client"), d.program.binary, "."},
+	} {
+		start := time.Now()
+		// Without the version control's stamp, which fails in a checkout of somebody else.
+		cmd := exec.CommandContext(ctx, "go", "build", "-C", b.dir, "-buildvcs=false", "-o", b.binary, b.source)
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			return fmt.Errorf("building %s: %w\n%s", filepath.Base(b.binary), err, out)
+		}
+		d.say("built %s in %s", filepath.Base(b.binary), time.Since(start).Round(100*time.Millisecond))
+	}
+	return nil
+}
+
+func (d *demo) startSTS(context.Context) error {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	d.issuer = standin.NewIssuer(issuer)
+	d.sts = standin.NewSTS(d.issuer)
+	d.sts.AddRole(standin.Role{ARN: role, Namespace: "default", ServiceAccount: "app"})
+	d.sts.SetGrantLifetime(grantLifetime)
+	d.stsURL = "http://" + ln.Addr().String()
+	server := &http.Server{Handler: d.sts, ReadHeaderTimeout: 5 * time.Second}
+	go server.Serve(ln)
+	d.ends = append(d.ends, server.Close)
+	d.say("%s has %s", d.stsURL, role)
+	d.say("it trusts system:serviceaccount:default:app; its credentials live for %s here, not for an hour", grantLifetime)
+	return nil
+}
+
+func (d *demo) publishFirst(context.Context) error {
+	d.volume = standin.NewVolume(filepath.Join(d.dir, "serviceaccount"))
+	return d.publish()
+}
+
+// publish publishes a token like no other before, and checks what a container
+// sees of it.
+func (d *demo) publish() error {
+	d.token = d.issuer.Token(standin.Claims{Namespace: "default", ServiceAccount: "app"})
+	if err := d.volume.Publish("token", d.token); err != nil {
+		return err
+	}
+	seen, err := os.ReadFile(d.volume.Path("token"))
+	if err != nil {
+		return err
+	}
+	if string(seen) != d.token {
+		return fmt.Errorf("%s: want the token that was published, got %d bytes of something else", d.volume.Path("token"), len(seen))
+	}
+	data, err := os.Readlink(d.volume.Path("..data"))
+	if err != nil {
+		return err
+	}
+	d.say("token -> ..data/token, and ..data -> %s, which is new", data)
+	return nil
+}
+
+// rotate replaces the token and waits for the sidecar to notice.
+func (d *demo) rotate(ctx context.Context) error {
+	const changes = "irsa_sidecar_token_changes_total"
+	if err := d.sidecar.wantMetric(ctx, changes, "0"); err != nil {
+		return err
+	}
+	if err := d.publish(); err != nil {
+		return err
+	}
+	start := time.Now()
+	err := until(ctx, 50*time.Millisecond, 5*time.Second, func(ctx context.Context) error {
+		return d.sidecar.wantMetric(ctx, changes, "1")
+	})
+	if err != nil {
+		return err
+	}
+	d.say("the sidecar noticed within %s: its metric %s went from 0 to 1", time.Since(start).Round(10*time.Millisecond), changes)
+	return nil
+}
+
+// keysFor returns the access key ids that STS has granted for a token.
+func (d *demo) keysFor(token string) (keys []string) {
+	requests, granted := d.sts.Requests(), d.sts.Credentials()
+	n := 0
+	for _, r := range requests {
+		if r.Outcome != "" || n == len(granted) {
+			continue
+		}
+		if r.Form.Get("WebIdentityToken") == token {
+			keys = append(keys, granted[n].AccessKeyID)
+		}
+		n++
+	}
+	return keys
+}
+
+// refused returns the error codes that STS has answered with.
+func (d *demo) refused() (codes []string) {
+	for _, r := range d.sts.Requests() {
+		if r.Outcome != "" {
+			codes = append(codes, r.Outcome)
+		}
+	}
+	return codes
+}
+
+// keep goes on, replacing the token now and then, until ctx is done or an hour
+// is over.
+func (d *demo) keep(ctx context.Context) error {
+	d.sts.SetGrantLifetime(0)
+	d.say("From the next renewal on, credentials live for an hour, and the token is replaced every")
+	d.say("minute. The sidecar's log is %s. In another shell:", d.sidecar.log)
+	fmt.Fprintf(d.out, hints, d.sidecar.url, region, d.stsURL, d.sidecar.admin)
+	hour, cancel := context.WithTimeout(ctx, time.Hour)
+	defer cancel()
+	tick := time.NewTicker(time.Minute)
+	defer tick.Stop()
+	for {
+		select {
+		case <-hour.Done():
+			if d.sidecar.ended() {
+				return context.Cause(ctx)
+			}
+			return nil
+		case now := <-tick.C:
+			d.say("%s: replacing the token", now.Format(time.TimeOnly))
+			if err := d.publish(); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+const hints = `
+   # An SDK takes the first credentials that it finds: let it find no others.
+   unset AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_SESSION_TOKEN AWS_PROFILE AWS_ROLE_ARN AWS_WEB_IDENTITY_TOKEN_FILE
+   export AWS_SHARED_CREDENTIALS_FILE=/dev/null AWS_CONFIG_FILE=/dev/null
+   # What a container beside the sidecar gets:
+   export AWS_CONTAINER_CREDENTIALS_FULL_URI=%[1]s AWS_REGION=%[2]s AWS_DEFAULT_REGION=%[2]s AWS_EC2_METADATA_DISABLED=true
+   aws --endpoint-url %[3]s sts get-caller-identity
+   # What its SDK sees, and what you can watch:
+   curl -i %[1]s
+   curl http://%[4]s/metrics
+
+`

@@ -1,0 +1,140 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"time"
+)
+
+// program is a running one with an old AWS SDK: see the directory client.
+type program struct {
+	binary    string
+	questions io.WriteCloser
+	answers   io.ReadCloser
+	identity  identity // at the last answer
+}
+
+// identity is the program's answer.
+type identity struct {
+	ARN   string
+	Key   string // the end of the access key id
+	Error string
+}
+
+func (d *demo) startProgram(ctx context.Context) error {
+	p := &d.program
+	life, kill := context.WithCancel(context.Background())
+	cmd := command(life, p.binary, d.stsURL)
+	cmd.Env = []string{
+		"AWS_CONTAINER_CREDENTIALS_FULL_URI=" + d.sidecar.url,
+		"AWS_REGION=" + region,
+		"AWS_EC2_METADATA_DISABLED=true",
+	}
+	cmd.Stderr = os.Stderr
+	var err1, err2 error
+	p.questions, err1 = cmd.StdinPipe()
+	p.answers, err2 = cmd.StdoutPipe()
+	if err := errors.Join(err1, err2); err != nil {
+		kill()
+		return err
+	}
+	if err := cmd.Start(); err != nil {
+		kill()
+		return err
+	}
+	d.ends = append(d.ends, func() error {
+		defer kill()
+		defer time.AfterFunc(5*time.Second, kill).Stop()
+		p.questions.Close() // at which it ends
+		return cmd.Wait()
+	})
+	d.say("This is all it is given; its SDK knows nothing of web identity, nor of tokens in files.")
+	for _, variable := range cmd.Env {
+		d.say("%s", variable)
+	}
+	return d.checkIdentity(ctx)
+}
+
+// checkIdentity checks who the program is against what STS has granted.
+func (d *demo) checkIdentity(ctx context.Context) error {
+	got, err := d.program.ask(ctx)
+	if err != nil {
+		return err
+	}
+	granted := d.sts.Credentials()
+	want := granted[0].SessionARN
+	if got.ARN != want {
+		return fmt.Errorf("the program's identity: want %s, got %s", want, got.ARN)
+	}
+	if !endsWith(d.keysFor(d.token), got.Key) {
+		return fmt.Errorf("the program's access key: want one that STS granted for the token, got ...%s", got.Key)
+	}
+	d.say("it is %s, with the access key ...%s", got.ARN, got.Key)
+	return nil
+}
+
+// awaitRenewal asks the running program once a second until it has credentials
+// that were granted for the token which is there now.
+func (d *demo) awaitRenewal(ctx context.Context) error {
+	before := d.program.identity
+	start, asked := time.Now(), 0
+	var failures []error
+	err := until(ctx, time.Second, 20*time.Second, func(ctx context.Context) error {
+		asked++
+		now, err := d.program.ask(ctx)
+		if err == nil && now.ARN != before.ARN {
+			err = fmt.Errorf("the program's identity: want %s, got %s", before.ARN, now.ARN)
+		}
+		if err != nil {
+			failures = append(failures, err)
+			return err
+		}
+		if !endsWith(d.keysFor(d.token), now.Key) {
+			return fmt.Errorf("the program's access key: want one that STS granted for the new token, got ...%s", now.Key)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if len(failures) > 0 {
+		return fmt.Errorf("want no error in %d questions, got %d: %w", asked, len(failures), errors.Join(failures...))
+	}
+	if refused := d.refused(); len(refused) > 0 {
+		return fmt.Errorf("requests to STS: want all of them granted, got %s", strings.Join(refused, ", "))
+	}
+	d.say("asked %d times in %s: no error, always the same role", asked, time.Since(start).Round(100*time.Millisecond))
+	d.say("its access key was ...%s and is ...%s, which STS granted for the new token", before.Key, d.program.identity.Key)
+	return nil
+}
+
+// ask asks the program who it is to AWS.
+func (p *program) ask(ctx context.Context) (identity, error) {
+	// A program that does not answer is of no use any more.
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	defer context.AfterFunc(ctx, func() { p.answers.Close() })()
+	if _, err := io.WriteString(p.questions, "\n"); err != nil {
+		return identity{}, fmt.Errorf("asking the program: %w", err)
+	}
+	var got identity
+	if err := json.NewDecoder(p.answers).Decode(&got); err != nil {
+		return identity{}, fmt.Errorf("reading the program's answer: %w", err)
+	}
+	if got.Error != "" {
+		return identity{}, fmt.Errorf("the program got an error: %s", got.Error)
+	}
+	p.identity = got
+	return got, nil
+}
+
+// endsWith tells whether one of the keys has that end.
+func endsWith(keys []string, end string) bool {
+	return slices.ContainsFunc(keys, func(key string) bool { return strings.HasSuffix(key, end) })
+}
