@@ -120,12 +120,9 @@ func (r *Refresher) Wake() {
 func (r *Refresher) Run(ctx context.Context) error {
 	var (
 		failures int
+		short    bool      // the log says that the credentials are short-lived
 		lastCall time.Time // the end of the last call that reached STS
 	)
-	if r.lifetime < shortLifetime {
-		r.log.Warn("credentials are short-lived", "lifetime", r.lifetime.String(),
-			"hint", "when they are renewed, less than 15 minutes can be left, and then some SDKs ask at every call: use a --duration of 45m or more")
-	}
 	for {
 		why := r.refresh(ctx)
 		if ctx.Err() != nil {
@@ -142,6 +139,10 @@ func (r *Refresher) Run(ctx context.Context) error {
 			remaining = min(remaining, r.lifetime)
 			delay = refreshDelay(remaining, rand.Float64())
 			r.log.Info("credentials refreshed", "expiration", s.credentials.Expires.UTC(), "next_refresh_in", delay.Round(time.Second).String())
+			if remaining < shortLifetime && !short {
+				r.warnShort(remaining)
+			}
+			short = remaining < shortLifetime
 		} else {
 			failures++
 			delay = backoff(failures, remaining, rand.Float64())
@@ -222,6 +223,11 @@ func (r *Refresher) check(fresh, old aws.Credentials) error {
 			fresh.Expires.UTC().Format(time.RFC3339), old.Expires.UTC().Format(time.RFC3339))}
 	}
 	return nil
+}
+
+func (r *Refresher) warnShort(lifetime time.Duration) {
+	r.log.Warn("credentials are short-lived", "lifetime", lifetime.Round(time.Second).String(), "asked_for", r.lifetime.String(),
+		"hint", "when they are renewed, less than 15 minutes can be left, and then some SDKs ask at every call: use a --duration of 45m or more, and see that the clock is right")
 }
 
 func (r *Refresher) logFailure(why *reason, failures int, remaining, delay time.Duration) {

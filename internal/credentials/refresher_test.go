@@ -521,3 +521,13 @@ func TestLogSaysWhatHappensAndNoSecret(t *testing.T) {
 		}
 	})
 }
+
+func TestShortLivedCredentialsAreWarnedOfOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := start(t, func(ctx context.Context, call int) (aws.Credentials, error) { return granted(44 * time.Minute), nil })
+		sleep(3 * time.Hour)
+		if n := strings.Count(l.log.String(), "credentials are short-lived"); n != 1 {
+			t.Errorf("the log says so %d times:\n%s", n, &l.log)
+		}
+	})
+}
