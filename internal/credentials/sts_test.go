@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -41,7 +42,7 @@ func ask(ctx context.Context, client *STS, token string, options ...func(*stscre
 }
 
 // newStandin returns an STS that knows role, and its server.
-func newStandin(t *testing.T) (*standin.STS, *httptest.Server) {
+func newStandin(t testing.TB) (*standin.STS, *httptest.Server) {
 	t.Helper()
 	sts := standin.NewSTS(issuer)
 	sts.AddRole(standin.Role{ARN: role})
@@ -283,5 +284,37 @@ func TestRefresherOverSTS(t *testing.T) {
 	cancel()
 	if err := <-ended; err != nil {
 		t.Error(err)
+	}
+}
+
+// BenchmarkRefresh measures one exchange of a token, beside BenchmarkBare: a
+// bare net/http client that posts as much and reads the answer.
+func BenchmarkRefresh(b *testing.B) {
+	_, srv := newStandin(b)
+	client := NewSTS(STSOptions{Endpoint: srv.URL}, prometheus.NewRegistry())
+	token := issuer.Token(standin.Claims{})
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := ask(b.Context(), client, token); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkBare(b *testing.B) {
+	_, srv := newStandin(b)
+	form := url.Values{
+		"Action": {"AssumeRoleWithWebIdentity"}, "Version": {"2011-06-15"}, "RoleArn": {role}, "RoleSessionName": {"pod-1"},
+		"DurationSeconds": {"3600"}, "WebIdentityToken": {issuer.Token(standin.Claims{})},
+	}
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	b.ReportAllocs()
+	for b.Loop() {
+		resp, err := client.PostForm(srv.URL, form)
+		if err != nil || resp.StatusCode != http.StatusOK {
+			b.Fatal(resp, err)
+		}
+		io.Copy(io.Discard, resp.Body)
+		resp.Body.Close()
 	}
 }

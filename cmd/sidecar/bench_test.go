@@ -1,0 +1,46 @@
+package main
+
+import (
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+// BenchmarkStart measures from the start of the process to its first
+// credentials, with an STS that answers at once: what it adds to the start of
+// a pod beside the round trip to STS.
+func BenchmarkStart(b *testing.B) {
+	binary := filepath.Join(b.TempDir(), "sidecar")
+	if out, err := exec.Command("go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
+		b.Fatalf("%v: %s", err, out)
+	}
+	w := newWorld(b)
+	w.publish(b)
+	for b.Loop() {
+		// A port that is known beforehand, so that it can be asked at once.
+		cmd := exec.Command(binary)
+		cmd.Env = w.environment("SIDECAR_LISTEN=127.0.0.1:9931")
+		if err := cmd.Start(); err != nil {
+			b.Fatal(err)
+		}
+		for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(100 * time.Microsecond) {
+			resp, err := http.Get("http://127.0.0.1:9931/v1/credentials")
+			if err == nil {
+				resp.Body.Close()
+				if resp.StatusCode == http.StatusOK {
+					break
+				}
+			}
+			if time.Now().After(deadline) {
+				b.Fatal("no credentials")
+			}
+		}
+		b.StopTimer()
+		cmd.Process.Signal(os.Interrupt)
+		cmd.Wait()
+		b.StartTimer()
+	}
+}

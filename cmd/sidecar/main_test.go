@@ -1,0 +1,296 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/credentials/endpointcreds"
+
+	"irsa-sidecar/test/standin"
+)
+
+func TestAnSDKGetsTheRole(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.publish(t)
+	p := start(t, w.environment())
+	for _, host := range []string{"127.0.0.1", "localhost"} {
+		_, port, _ := net.SplitHostPort(p.door)
+		sdk := endpointcreds.New("http://" + net.JoinHostPort(host, port) + "/v1/credentials")
+		got, err := sdk.Retrieve(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := w.sts.Credentials()[0]
+		if got.AccessKeyID != want.AccessKeyID || got.SecretAccessKey != want.SecretAccessKey || got.SessionToken != want.SessionToken ||
+			!got.Expires.Equal(want.Expiration) || got.AccountID != "111122223333" {
+			t.Errorf("got %+v, want %+v", got, want)
+		}
+	}
+	if status, output := p.ready(); status != 0 || output != "" {
+		t.Errorf("sidecar ready exits with %d and says %q", status, output)
+	}
+	for path, want := range map[string]string{"/readyz": "ok\n", "/healthz": "ok\n", "/metrics": "irsa_sidecar_requests_total{code=\"200\"} 3\n"} {
+		if status, body := get(t, "http://"+p.admin+path); status != 200 || !strings.Contains(body, want) {
+			t.Errorf("%s answers %d:\n%s", path, status, body)
+		}
+	}
+	if status := p.terminate(t); status != 0 {
+		t.Errorf("exit status %d", status)
+	}
+	if n := len(w.sts.Requests()); n != 1 {
+		t.Errorf("%d calls to STS, want 1", n)
+	}
+}
+
+func TestWaitsForTheTokenAndSaysSo(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	p := start(t, w.environment())
+	p.waitForLog(t, `"code":"token"`)
+	if status, output := p.ready(); status != 1 || !strings.HasPrefix(output, "token: token file "+w.volume.Path("token")+" does not exist") || strings.Count(output, "\n") != 1 {
+		t.Errorf("sidecar ready exits with %d and says %q", status, output)
+	}
+	if status, body := get(t, "http://"+p.admin+"/readyz"); status != 503 || body != "not ready: token\n" {
+		t.Errorf("/readyz answers %d %q", status, body)
+	}
+	if status, _ := get(t, "http://"+p.admin+"/healthz"); status != 200 {
+		t.Errorf("/healthz answers %d", status)
+	}
+	if n := len(w.sts.Requests()); n != 0 {
+		t.Errorf("%d calls to STS without a token", n)
+	}
+	w.publish(t)
+	p.waitForLog(t, "credentials refreshed")
+	if status, output := p.ready(); status != 0 {
+		t.Errorf("sidecar ready exits with %d and says %q", status, output)
+	}
+}
+
+func TestSaysWhySTSRefuses(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.sts.Always(standin.Refuse(403, "AccessDenied", "Not authorized to perform sts:AssumeRoleWithWebIdentity"))
+	w.publish(t)
+	p := start(t, w.environment())
+	p.waitForLog(t, `"code":"AccessDenied"`)
+	const want = "AccessDenied: Not authorized to perform sts:AssumeRoleWithWebIdentity (HTTP 403, "
+	if status, output := p.ready(); status != 1 || !strings.HasPrefix(output, want) || strings.Count(output, "\n") != 1 {
+		t.Errorf("sidecar ready exits with %d and says %q", status, output)
+	}
+	_, err := endpointcreds.New("http://"+p.door+"/v1/credentials", func(o *endpointcreds.Options) { o.Retryer = nil }).Retrieve(t.Context())
+	if err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("an SDK says %v", err)
+	}
+	if _, body := get(t, "http://"+p.admin+"/metrics"); !strings.Contains(body, `irsa_sidecar_refresh_failing{code="AccessDenied"} 1`) {
+		t.Errorf("the metrics do not say why:\n%s", body)
+	}
+	if status := p.terminate(t); status != 0 {
+		t.Errorf("exit status %d", status)
+	}
+}
+
+func TestInFlightIsAnsweredAtTheEnd(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.sts.Always(standin.Hang())
+	w.publish(t)
+	p := start(t, w.environment())
+	conn, err := net.Dial("tcp", p.door)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	// Both in one segment: once the first is answered, the second is in hand.
+	io.WriteString(conn, "HEAD / HTTP/1.1\r\nHost: localhost\r\n\r\nGET /v1/credentials HTTP/1.1\r\nHost: localhost\r\n\r\n")
+	answers := bufio.NewReader(conn)
+	if resp, err := http.ReadResponse(answers, &http.Request{Method: "HEAD"}); err != nil || resp.StatusCode != 404 {
+		t.Fatalf("got %v, %v", resp, err)
+	}
+	if status := p.terminate(t); status != 0 {
+		t.Errorf("exit status %d", status)
+	}
+	answer, err := io.ReadAll(answers)
+	if err != nil || !bytes.HasPrefix(answer, []byte("HTTP/1.1 503 ")) || !bytes.HasSuffix(answer, []byte("}")) {
+		t.Errorf("in flight was %q, %v", answer, err)
+	}
+}
+
+func TestConfigurationErrorsAreToldTogether(t *testing.T) {
+	t.Parallel()
+	for _, args := range [][]string{{"--bogus", "--duration=1s", "--region", "x y", "what"}, {"ready", "--bogus", "what", "--duration=1s", "--region", "x y", "what"}} {
+		cmd := command(nil, args...)
+		out, err := cmd.CombinedOutput()
+		if cmd.ProcessState.ExitCode() != 2 {
+			t.Errorf("exit status: %v", err)
+		}
+		for _, want := range []string{"unknown flag --bogus", `"what"`, "--duration", "--region", "--role-arn", "--token-file"} {
+			if !bytes.Contains(out, []byte(want)) {
+				t.Errorf("%q lacks %q", out, want)
+			}
+		}
+	}
+}
+
+func TestHelpAndVersion(t *testing.T) {
+	t.Parallel()
+	for arg, want := range map[string]string{"--help": usage, "-h": usage, "--version": readBuild().String() + "\n"} {
+		cmd := command(nil, "--bogus", arg) // whatever else is wrong
+		out, err := cmd.Output()
+		if err != nil || string(out) != want {
+			t.Errorf("%s: %v, %q", arg, err, out)
+		}
+	}
+}
+
+func TestAPortInUse(t *testing.T) {
+	t.Parallel()
+	for _, network := range []string{"tcp4", "tcp6"} {
+		taken, err := net.Listen(network, "localhost:0")
+		if err != nil {
+			t.Skipf("%s: %v", network, err)
+		}
+		defer taken.Close()
+		_, port, _ := net.SplitHostPort(taken.Addr().String())
+		for _, flag := range []string{"SIDECAR_LISTEN=127.0.0.1:", "SIDECAR_ADMIN_LISTEN=localhost:"} {
+			if network == "tcp6" && strings.Contains(flag, "ADMIN") {
+				continue // there localhost is 127.0.0.1
+			}
+			cmd := command(newWorld(t).environment(flag + port))
+			out, _ := cmd.CombinedOutput()
+			if cmd.ProcessState.ExitCode() != 1 || !strings.Contains(string(out), "address already in use: another process in this pod has the port") {
+				t.Errorf("%s %s: exit status %d, %s", network, flag, cmd.ProcessState.ExitCode(), out)
+			}
+		}
+	}
+}
+
+func TestNothingAnswersReady(t *testing.T) {
+	t.Parallel()
+	other := httptest.NewServer(http.NotFoundHandler())
+	defer other.Close()
+	closed := httptest.NewServer(nil)
+	closed.Close()
+	for url, want := range map[string]string{
+		other.URL:  "something else than the sidecar answers on ",
+		closed.URL: "the sidecar does not answer: dial tcp ",
+	} {
+		cmd := command(newWorld(t).environment("SIDECAR_PATH=/hunter2", "SIDECAR_LISTEN="+strings.TrimPrefix(url, "http://")), "ready")
+		out, _ := cmd.CombinedOutput()
+		if cmd.ProcessState.ExitCode() != 1 || !strings.HasPrefix(string(out), want) || strings.Contains(string(out), "hunter2") {
+			t.Errorf("exit status %d, %q", cmd.ProcessState.ExitCode(), out)
+		}
+	}
+}
+
+// TestNoSecretComesOut plants secrets everywhere and reads everything.
+func TestNoSecretComesOut(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	token := w.publish(t)
+	w.sts.Next(standin.EchoToken(), nil)
+	environment := w.environment("SIDECAR_LOG_LEVEL=debug", "SIDECAR_PATH=/v1/canary-path", "SIDECAR_AUTHORIZATION_TOKEN=canary-authorization",
+		"HTTPS_PROXY=http://user:canary-proxy@127.0.0.1:1")
+	p := start(t, environment)
+	p.waitForLog(t, "credentials refreshed")
+	var everything strings.Builder
+	for _, url := range []string{"http://" + p.admin + "/metrics", "http://" + p.admin + "/readyz", "http://" + p.door + "/v1/credentials", "http://" + p.door + "/v1/canary-path"} {
+		status, body := get(t, url)
+		fmt.Fprintln(&everything, status, body)
+	}
+	if status, output := p.ready(); status != 0 {
+		t.Errorf("sidecar ready exits with %d and says %q", status, output)
+	}
+	cmdline, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", p.cmd.Process.Pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.terminate(t)
+	fmt.Fprintf(&everything, "%s\n%s", cmdline, p.log)
+	secrets := append(strings.Split(token, "."), "canary-path", "canary-authorization", "canary-proxy")
+	for _, c := range w.sts.Credentials() {
+		secrets = append(secrets, c.AccessKeyID, c.SecretAccessKey, c.SessionToken)
+	}
+	if len(secrets) < 9 {
+		t.Fatalf("only %d secrets", len(secrets))
+	}
+	for _, secret := range secrets {
+		if strings.Contains(everything.String(), secret) {
+			t.Errorf("%q came out:\n%s", secret, everything.String())
+		}
+	}
+}
+
+func TestEnd(t *testing.T) {
+	tests := []struct {
+		name        string
+		err         error
+		status      int
+		stderr      string
+		termination string
+	}{
+		{name: "told to end", status: 0, termination: "before"},
+		{name: "told to end, with nothing to serve", err: &unservedError{errors.New("AccessDenied: no")}, status: 0,
+			termination: "sidecar: ended without credentials: AccessDenied: no\n"},
+		{name: "configuration", err: &configError{errors.Join(errors.New("one"), errors.New("two"))}, status: 2,
+			stderr: "sidecar: one\ntwo\n", termination: "sidecar: one\ntwo\n"},
+		{name: "not ready", err: notReadyError{}, status: 1, termination: "before"},
+		{name: "anything else", err: errors.New("port in use"), status: 1, stderr: "sidecar: port in use\n", termination: "sidecar: port in use\n"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			log := filepath.Join(t.TempDir(), "termination-log")
+			if err := os.WriteFile(log, []byte("before"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			var stderr bytes.Buffer
+			if status := end(tt.err, &stderr, log); status != tt.status || stderr.String() != tt.stderr {
+				t.Errorf("got status %d and %q", status, stderr.String())
+			}
+			if got, err := os.ReadFile(log); err != nil || string(got) != tt.termination {
+				t.Errorf("termination log: %q, %v", got, err)
+			}
+			os.Remove(log)
+			end(tt.err, io.Discard, log)
+			if _, err := os.Stat(log); !errors.Is(err, os.ErrNotExist) {
+				t.Errorf("the termination log was made: %v", err)
+			}
+		})
+	}
+}
+
+func TestUnservedEnd(t *testing.T) {
+	w := newWorld(t)
+	w.sts.Always(standin.Refuse(403, "AccessDenied", "no"))
+	w.publish(t)
+	environment := map[string]string{}
+	for _, e := range w.environment() {
+		name, value, _ := strings.Cut(e, "=")
+		environment[name] = value
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	log := new(lockedBuffer)
+	ended := make(chan error)
+	go func() {
+		ended <- run(ctx, nil, func(name string) string { return environment[name] }, io.Discard, log)
+	}()
+	for !strings.Contains(log.String(), "AccessDenied") && t.Context().Err() == nil {
+		time.Sleep(time.Millisecond)
+	}
+	cancel()
+	if err, ok := errors.AsType[*unservedError](<-ended); !ok || !strings.HasPrefix(err.reason.Error(), "AccessDenied: no") {
+		t.Errorf("got %v", err)
+	}
+}

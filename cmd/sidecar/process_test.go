@@ -1,0 +1,186 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"irsa-sidecar/test/standin"
+)
+
+const role = "arn:aws:iam::111122223333:role/app"
+
+var issuer = standin.NewIssuer("https://issuer.example")
+
+// TestMain lets the test binary be the sidecar, so that tests run the real
+// thing as a process of its own.
+func TestMain(m *testing.M) {
+	if os.Getenv("BE_THE_SIDECAR") != "" {
+		main()
+	}
+	os.Exit(m.Run())
+}
+
+// world is what a sidecar needs from outside.
+type world struct {
+	sts    *standin.STS
+	srv    *httptest.Server
+	volume *standin.Volume
+}
+
+// newWorld returns an STS that knows role, and a volume in which the token is
+// not yet published.
+func newWorld(t testing.TB) *world {
+	t.Helper()
+	w := &world{sts: standin.NewSTS(issuer), volume: standin.NewVolume(t.TempDir())}
+	w.sts.AddRole(standin.Role{ARN: role})
+	w.srv = httptest.NewServer(w.sts)
+	t.Cleanup(w.srv.Close)
+	return w
+}
+
+func (w *world) publish(t testing.TB) (token string) {
+	t.Helper()
+	token = issuer.Token(standin.Claims{})
+	if err := w.volume.Publish("token", token); err != nil {
+		t.Fatal(err)
+	}
+	return token
+}
+
+// environment returns what the sidecar is given, and more settings.
+func (w *world) environment(more ...string) []string {
+	return append([]string{
+		"AWS_ROLE_ARN=" + role,
+		"AWS_WEB_IDENTITY_TOKEN_FILE=" + w.volume.Path("token"),
+		"AWS_REGION=eu-west-1",
+		"AWS_ENDPOINT_URL_STS=" + w.srv.URL,
+		"SIDECAR_LISTEN=127.0.0.1:0",
+		"SIDECAR_ADMIN_LISTEN=127.0.0.1:0",
+	}, more...)
+}
+
+// process is a sidecar that runs as a process of its own.
+type process struct {
+	cmd         *exec.Cmd
+	log         *lockedBuffer
+	door, admin string // addresses
+	environment []string
+	ended       chan struct{}
+	waited      error // once ended is closed
+}
+
+func command(environment []string, args ...string) *exec.Cmd {
+	cmd := exec.Command(os.Args[0], args...)
+	cmd.Env = append([]string{"BE_THE_SIDECAR=1"}, environment...)
+	return cmd
+}
+
+// start starts a sidecar and waits until it listens.
+func start(t *testing.T, environment []string) *process {
+	t.Helper()
+	p := &process{cmd: command(environment), log: new(lockedBuffer), environment: environment, ended: make(chan struct{})}
+	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		p.waited = p.cmd.Wait()
+		close(p.ended)
+	}()
+	t.Cleanup(func() {
+		p.cmd.Process.Kill()
+		<-p.ended
+		if t.Failed() {
+			t.Logf("log of the sidecar:\n%s", p.log)
+		}
+	})
+	p.waitForLog(t, "sidecar started")
+	line, _, _ := strings.Cut(p.log.String(), "\n")
+	var started struct {
+		Listen string `json:"listen"`
+		Admin  string `json:"admin_listen"`
+	}
+	if err := json.Unmarshal([]byte(line), &started); err != nil {
+		t.Fatalf("%v: %s", err, line)
+	}
+	p.door, p.admin = started.Listen, started.Admin
+	return p
+}
+
+// waitForLog waits until the log holds text.
+func (p *process) waitForLog(t *testing.T, text string) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !strings.Contains(p.log.String(), text); time.Sleep(time.Millisecond) {
+		select {
+		case <-p.ended:
+			t.Fatalf("the sidecar has ended: %v", p.waited)
+		default:
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("the log does not say %q", text)
+		}
+	}
+}
+
+// ready runs sidecar ready with the environment of p.
+func (p *process) ready() (status int, output string) {
+	cmd := command(append(p.environment, "SIDECAR_LISTEN="+p.door), "ready")
+	out, _ := cmd.CombinedOutput() // the status says the same
+	return cmd.ProcessState.ExitCode(), string(out)
+}
+
+func get(t *testing.T, url string) (status int, body string) {
+	t.Helper()
+	resp, err := http.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, string(b)
+}
+
+// terminate ends the sidecar as the kubelet does, and returns its exit status.
+func (p *process) terminate(t *testing.T) int {
+	t.Helper()
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-p.ended:
+	case <-time.After(20 * time.Second):
+		t.Fatal("the sidecar does not end")
+	}
+	return p.cmd.ProcessState.ExitCode()
+}
+
+// lockedBuffer is a buffer that may be read while it is written to.
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
