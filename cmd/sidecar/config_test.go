@@ -4,6 +4,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"io"
+	"maps"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -107,9 +108,7 @@ func TestSettings(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			env := webhook()
-			for name, value := range tt.env {
-				env[name] = value
-			}
+			maps.Copy(env, tt.env)
 			cfg, err := load(tt.flags, env)
 			if err != nil || !tt.want(cfg) {
 				t.Errorf("got %+v, %v", cfg, err)
@@ -188,9 +187,7 @@ func TestWrongSettings(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			env := webhook()
-			for name, value := range tt.env {
-				env[name] = value
-			}
+			maps.Copy(env, tt.env)
 			_, err := load(nil, env)
 			if err == nil || !strings.HasPrefix(err.Error(), tt.want) || !strings.Contains(err.Error(), tt.says) {
 				t.Fatalf("got  %v\nwant %s … %s", err, tt.want, tt.says)

@@ -1,0 +1,156 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Whoever gets past the guard has a host that others read as this machine too,
+// and all else that is asked for.
+func FuzzGuard(f *testing.F) {
+	for _, host := range []string{
+		"localhost", "LOCALHOST:1", "localhost.", "127.0.0.1", "127.0.0.1:9911", "127.8.8.8", "[::1]", "[::1]:80", "::1",
+		"10.0.0.1", "169.254.170.2:80", "evil.example", "127.0.0.1:port@evil", "127.0.0.1.evil.example", "127.0.0.1:",
+		"[::1%lo]", "[::ffff:127.0.0.1]", "[::ffff:169.254.170.2]", "[]", "", "127.1", "0x7f.1", "localho\u017ft",
+	} {
+		f.Add(host, testPath, "GET", "Accept", "right")
+	}
+	f.Add("localhost", testPath+"/", "HEAD", "User-Agent", "right")
+	f.Add("localhost", testPath+"//", "GET", "Accept", "right")
+	f.Add("localhost", testPath, "POST", "Accept", "right")
+	f.Add("localhost", testPath, "GET", "x-forwarded-for", "right")
+	f.Add("localhost", testPath, "GET", "Sec-Fetch-Site", "right")
+	f.Add("localhost", testPath, "GET", "Authorization", "right")
+	f.Add("localhost", testPath, "GET", "Accept", "Bearer right")
+
+	local := net.IPv4(169, 254, 170, 2)
+	guard := Guard{Path: testPath, Authorization: mustAuthorize(f, "right")}
+	ctx := context.WithValue(f.Context(), http.LocalAddrContextKey, &net.TCPAddr{IP: local, Port: 80})
+	f.Fuzz(func(t *testing.T, host, path, method, header, authorization string) {
+		r := (&http.Request{Method: method, Host: host, URL: &url.URL{Path: path}, Header: make(http.Header)}).WithContext(ctx)
+		r.Header.Add(header, "x")
+		r.Header.Add("Authorization", authorization)
+		refused := guard.check(r)
+		if localHost(r) && !ownHost(host, local) {
+			t.Errorf("host %q passes", host)
+		}
+		if !localHost(r) && strictHost.MatchString(host) {
+			t.Errorf("host %q is refused", host)
+		}
+		if refused != nil {
+			if refused.status < 400 || refused.status > 499 || refused.code == "" || refused.reason == "" || refused.message == "" {
+				t.Errorf("%+v", refused)
+			}
+			return
+		}
+		if path != testPath && path != testPath+"/" {
+			t.Errorf("path %q passes", path)
+		}
+		if method != "GET" && method != "HEAD" {
+			t.Errorf("method %q passes", method)
+		}
+		if relayHeader.MatchString(header) {
+			t.Errorf("header %q passes", header)
+		}
+		if authorization != "right" || strings.EqualFold(header, "Authorization") {
+			t.Errorf("authorization %q beside %s passes", authorization, header)
+		}
+	})
+}
+
+var (
+	// strictHost matches hosts that have to pass.
+	strictHost = regexp.MustCompile(`^(localhost|127\.0\.0\.1|\[::1\])(:[0-9]{1,5})?$`)
+
+	relayHeader = regexp.MustCompile(`(?i)^(forwarded|via|origin|referer|x-forwarded-[a-z-]*|sec-fetch-[a-z-]*)$`)
+)
+
+// ownHost reads a host as a client does that is about to connect to it.
+func ownHost(host string, local net.IP) bool {
+	u, err := url.Parse("http://" + host + "/")
+	if err != nil || u.Host != host || u.User != nil {
+		return false
+	}
+	ip := net.ParseIP(u.Hostname())
+	return strings.EqualFold(u.Hostname(), "localhost") || ip.IsLoopback() || ip.Equal(local)
+}
+
+// Whatever bytes come over a connection, they are answered with a status line
+// or not at all, only a right request gets credentials, and the next one is
+// served as well.
+func FuzzRequest(f *testing.F) {
+	for _, request := range []string{
+		"",
+		"\r\n\r\n",
+		"GET",
+		"GET /v1/credentials HTTP/1.1\r\nHost: localhost\r\n",
+		"GET /v1/credentials HTTP/1.1\r\nHost: localhost\r\n\r\n",
+		"GET /v1/credentials HTTP/1.1\r\nHost: localhost\r\nAuthorization: right\r\n\r\n",
+		"GET /v1/credentials HTTP/1.1\r\nHost: localhost\r\nAuthorization: right\r\n\r\nGET /v1/credentials HTTP/1.1\r\nHost: evil\r\n\r\n",
+		"HEAD /v1/credentials/ HTTP/1.0\r\nHost: 127.0.0.1:1\r\nAuthorization: right\r\nConnection: keep-alive\r\n\r\n",
+		"GET http://evil.example/v1/credentials HTTP/1.1\r\nHost: localhost\r\nAuthorization: right\r\n\r\n",
+		"POST /v1/credentials HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\nTrailer: Via\r\n\r\n1\r\nx\r\n0\r\nVia: x\r\n\r\n",
+		"GET /v1/credentials HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\nhello",
+		"GET /v1/credentials HTTP/1.1\r\nHost: localhost\r\nUpgrade: h2c\r\nConnection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: \r\n\r\n",
+		"OPTIONS * HTTP/1.1\r\nHost: localhost\r\n\r\n",
+		"CONNECT localhost:80 HTTP/1.1\r\n\r\n",
+		"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+		"\x16\x03\x01\x00\xa5\x01\x00\x00\xa1\x03\x03",
+		"GET /%zz HTTP/1.1\r\nHost: \x00\r\nVia\r\n: x\r\n\r\n",
+	} {
+		f.Add([]byte(request))
+	}
+	// A Unix socket: it can be closed for writing as TCP can, and thousands a
+	// second do not use up the ports of the machine.
+	socket := filepath.Join(f.TempDir(), "door")
+	ln, err := net.Listen("unix", socket)
+	if err != nil {
+		f.Fatal(err)
+	}
+	var log journal
+	serveOn(f, ln, NewDoor(Guard{Path: testPath, Authorization: mustAuthorize(f, "right")}, ContainerCredentials(testRole),
+		always(sample()), log.logger(), NewMetrics(prometheus.NewRegistry())), log.logger())
+	send := func(t *testing.T, raw []byte) []byte {
+		conn, err := net.Dial("unix", socket)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		conn.SetDeadline(time.Now().Add(patience))
+		conn.Write(raw) // fails if the server has read enough
+		conn.(*net.UnixConn).CloseWrite()
+		got, err := io.ReadAll(conn)
+		if ne, ok := err.(net.Error); ok && ne.Timeout() {
+			t.Fatalf("%q: neither answered nor closed: %v", raw, err)
+		}
+		return got
+	}
+	statusLine := regexp.MustCompile(`^HTTP/1\.[01] [1-5][0-9][0-9] `)
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		got := send(t, raw)
+		if len(got) > 0 && !statusLine.Match(got) {
+			t.Errorf("%q: got %q", raw, got)
+		}
+		if bytes.Contains(got, []byte("ASIA")) && !(bytes.Contains(raw, []byte("right")) && bytes.Contains(raw, []byte("GET "))) {
+			t.Errorf("%q: got credentials", raw)
+		}
+		if strings.Contains(log.String(), "panic") {
+			t.Fatalf("%q: %s", raw, log.String())
+		}
+		good := strings.Replace(goodRequest, "\r\n\r\n", "\r\nAuthorization: right\r\n\r\n", 1)
+		if got := send(t, []byte(good)); !bytes.HasSuffix(got, []byte("\r\n\r\n"+golden)) {
+			t.Errorf("afterwards: got %q", got)
+		}
+	})
+}

@@ -1,0 +1,63 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials/endpointcreds"
+)
+
+// The door as a current SDK sees it.
+func TestSDK(t *testing.T) {
+	t.Parallel()
+	denied := aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
+		return aws.Credentials{}, &failure{"AccessDenied", "look at the trust policy"}
+	})
+	tests := []struct {
+		name     string
+		provider aws.CredentialsProvider
+		path     string
+		token    string
+		want     []string // what the error must contain; none: there must be none
+	}{
+		{"right token", always(sample()), testPath, "right", nil},
+		{"slash at the end", always(sample()), testPath + "/", "right", nil},
+		{"no token", always(sample()), testPath, "", []string{"Unauthorized", "AWS_CONTAINER_AUTHORIZATION_TOKEN"}},
+		{"wrong token", always(sample()), testPath, "wrong", []string{"Unauthorized", "AWS_CONTAINER_AUTHORIZATION_TOKEN"}},
+		{"wrong path", always(sample()), "/", "right", []string{"NotFound", "AWS_CONTAINER_CREDENTIALS_FULL_URI"}},
+		{"no credentials", denied, testPath, "right", []string{"CredentialsUnavailable", "AccessDenied: look at the trust policy"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			addr := serve(t, newDoor(tt.provider, mustAuthorize(t, "right")))
+			transport := new(http.Transport)
+			t.Cleanup(transport.CloseIdleConnections)
+			client := endpointcreds.New("http://"+addr+tt.path, func(o *endpointcreds.Options) {
+				o.AuthorizationToken = tt.token
+				o.HTTPClient = &http.Client{Transport: transport, Timeout: patience}
+				o.Retryer = aws.NopRetryer{}
+			})
+			got, err := client.Retrieve(t.Context())
+			if len(tt.want) > 0 {
+				for _, want := range tt.want {
+					if !strings.Contains(fmt.Sprint(err), want) {
+						t.Errorf("got error %v, want %q in it", err, want)
+					}
+				}
+				return
+			}
+			want := sample()
+			want.Expires = want.Expires.UTC().Truncate(time.Second)
+			want.Source = got.Source
+			if err != nil || got != want {
+				t.Errorf("got %+v, %v, want %+v", got, err, want)
+			}
+		})
+	}
+}
