@@ -1,0 +1,317 @@
+package main
+
+import (
+	"fmt"
+	"net/http"
+	"time"
+
+	"irsa-sidecar/test/standin"
+)
+
+// testCase is a column of the table.
+type testCase struct {
+	name  string
+	title string // what a reader of the table is told
+	slow  bool   // takes minutes: not in --quick
+	run   func(*trial) error
+	skip  func(release) string // why the case cannot apply; empty: it can
+}
+
+func (c testCase) limit() time.Duration {
+	if c.slow {
+		return 15 * time.Minute
+	}
+	return 90 * time.Second
+}
+
+const (
+	fullURI    = "AWS_CONTAINER_CREDENTIALS_FULL_URI="
+	noMetadata = "AWS_EC2_METADATA_DISABLED=true"
+)
+
+func always(release) string { return "" }
+
+// keeps is for cases about credentials that an SDK keeps.
+func keeps(r release) string {
+	if r.marked("oneshot") {
+		return "one process, one request"
+	}
+	return ""
+}
+
+func cases() []testCase {
+	return []testCase{
+		{"first", "gets credentials, and STS says that they are the pod's role", false, first, always},
+		{"renewal", "sees renewed credentials without a restart, asking within its refresh window", false, renewal, always},
+		{"window", "sees renewed credentials when its refresh window begins", true, renewalAtWindow, keeps},
+		{"early", "asks before the sidecar has credentials", false, early, always},
+		{"restart", "outlives a restart of the sidecar", false, restart, always},
+		{"outage", "gets credentials while STS is down", false, outage, always},
+		{"token", "sends AWS_CONTAINER_AUTHORIZATION_TOKEN", false, authorization, always},
+		{"path", "asks at a capability path", false, capability, always},
+		{"localhost", "accepts http://localhost", false, uri("http://localhost:9911/v1/credentials"), always},
+		{"ipv6", "accepts http://[::1]", false, uri("http://[::1]:9911/v1/credentials"), always},
+		{"proxy", "passes by the proxy that HTTP_PROXY names", false, proxied(), always},
+		{"no_proxy", "the same with NO_PROXY", false, proxied("NO_PROXY=127.0.0.1,localhost", "no_proxy=127.0.0.1,localhost"), always},
+		{"outside", "requests for a thousand signing calls, before its refresh window", false, calls(time.Hour), keeps},
+		{"inside", "the same within it", false, callsInside, keeps},
+		{"web_identity", "which wins if web identity is there too", false, webIdentity, always},
+		{"unavailable", "what it does when the sidecar has none", false, unavailable(), always},
+		{"no_metadata", "the same with AWS_EC2_METADATA_DISABLED", false, unavailable(noMetadata), always},
+	}
+}
+
+func first(t *trial) error {
+	if err := t.serve(); err != nil {
+		return err
+	}
+	if err := t.start(fullURI+endpoint, noMetadata); err != nil {
+		return err
+	}
+	a, err := t.say("identity")
+	switch {
+	case err != nil:
+		return err
+	case a.Error != "":
+		return errSeen("fails")
+	case a.ARN != t.sts.Credentials()[0].SessionARN:
+		return fmt.Errorf("it is %q, not %q", a.ARN, t.sts.Credentials()[0].SessionARN)
+	}
+	return nil
+}
+
+// renewal grants credentials that are within the refresh window of most SDKs
+// from the first, so that the renewed ones are due in seconds.
+func renewal(t *trial) error {
+	lifetime := 14 * time.Second
+	if w := t.job.Release.Window; 0 < w && w < time.Minute {
+		lifetime = w + 10*time.Second
+	}
+	return renewed(t, lifetime, time.Second)
+}
+
+func renewalAtWindow(t *trial) error {
+	return renewed(t, t.job.Release.Window+10*time.Second, 5*time.Second)
+}
+
+// renewed asks until the key has changed: the sidecar has renewed it by 65 % of
+// its life.
+func renewed(t *trial, lifetime, period time.Duration) error {
+	t.sts.SetGrantLifetime(lifetime)
+	if err := t.serve(); err != nil {
+		return err
+	}
+	if err := t.start(fullURI+endpoint, noMetadata); err != nil {
+		return err
+	}
+	old, err := t.key()
+	if err != nil {
+		return err
+	}
+	for deadline := time.Now().Add(lifetime); time.Now().Before(deadline); time.Sleep(period) {
+		key, err := t.key()
+		if err != nil {
+			return err
+		}
+		if key != old {
+			return nil
+		}
+	}
+	return errSeen("keeps the first credentials")
+}
+
+// early has STS answer after the client has asked, well within what the sidecar
+// holds a request for.
+func early(t *trial) error {
+	if err := t.start(fullURI+endpoint, noMetadata); err != nil {
+		return err
+	}
+	t.sts.Next(func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			time.Sleep(700 * time.Millisecond)
+			next.ServeHTTP(w, r)
+		})
+	})
+	if err := t.startSidecar(); err != nil {
+		return err
+	}
+	time.Sleep(500 * time.Millisecond)
+	_, err := t.key()
+	return err
+}
+
+func restart(t *trial) error {
+	t.sts.SetGrantLifetime(time.Minute)
+	if t.job.Release.Window == 15*time.Second {
+		t.sts.SetGrantLifetime(12 * time.Second)
+	}
+	if err := t.serve(); err != nil {
+		return err
+	}
+	if err := t.start(fullURI+endpoint, noMetadata); err != nil {
+		return err
+	}
+	old, err := t.key()
+	if err != nil {
+		return err
+	}
+	t.stopSidecar()
+	if err := t.serve(); err != nil {
+		return err
+	}
+	key, err := t.key()
+	if err == nil && key == old {
+		return errSeen("keeps the first credentials")
+	}
+	return err
+}
+
+func outage(t *trial) error {
+	t.sts.SetGrantLifetime(20 * time.Second)
+	if err := t.serve(); err != nil {
+		return err
+	}
+	t.sts.Always(standin.Refuse(http.StatusServiceUnavailable, "ServiceUnavailable", "down"))
+	if err := t.start(fullURI+endpoint, noMetadata); err != nil {
+		return err
+	}
+	// The sidecar fails to renew after 10 to 13 s.
+	for range 15 {
+		if _, err := t.key(); err != nil {
+			return err
+		}
+		time.Sleep(time.Second)
+	}
+	return nil
+}
+
+func authorization(t *trial) error {
+	if err := t.serve("SIDECAR_AUTHORIZATION_TOKEN=a token"); err != nil {
+		return err
+	}
+	if err := t.start(fullURI+endpoint, noMetadata, "AWS_CONTAINER_AUTHORIZATION_TOKEN=a token"); err != nil {
+		return err
+	}
+	_, err := t.key()
+	return err
+}
+
+func capability(t *trial) error {
+	const path = "/v1/credentials/0f1e2d3c-uid"
+	if err := t.serve("SIDECAR_PATH=" + path); err != nil {
+		return err
+	}
+	return ask(t, fullURI+"http://127.0.0.1:9911"+path, noMetadata)
+}
+
+func uri(uri string) func(*trial) error {
+	return func(t *trial) error {
+		if err := t.serve(); err != nil {
+			return err
+		}
+		return ask(t, fullURI+uri, noMetadata)
+	}
+}
+
+func ask(t *trial, environment ...string) error {
+	if err := t.start(environment...); err != nil {
+		return err
+	}
+	_, err := t.key()
+	return err
+}
+
+func proxied(environment ...string) func(*trial) error {
+	return func(t *trial) error {
+		if err := t.serve(); err != nil {
+			return err
+		}
+		err := ask(t, append(environment, fullURI+endpoint, noMetadata,
+			"HTTP_PROXY=http://"+proxy, "http_proxy=http://"+proxy, "HTTPS_PROXY=http://"+proxy, "https_proxy=http://"+proxy)...)
+		if t.world.proxied.Load() > 0 {
+			return errSeen("asks the proxy")
+		}
+		return err
+	}
+}
+
+// callsInside grants credentials that are within the refresh window from the
+// first, but are not renewed while they are counted.
+func callsInside(t *trial) error {
+	if w := t.job.Release.Window; 0 < w && w < time.Minute {
+		return calls(w - time.Second)(t)
+	}
+	return calls(time.Minute)(t)
+}
+
+// calls returns a case that counts the requests for a thousand signing calls.
+func calls(lifetime time.Duration) func(*trial) error {
+	return func(t *trial) error {
+		const signing = 1000
+		t.sts.SetGrantLifetime(lifetime)
+		if err := t.serve(); err != nil {
+			return err
+		}
+		before, err := t.served()
+		if err != nil {
+			return err
+		}
+		if err := t.start(fullURI+endpoint, noMetadata); err != nil {
+			return err
+		}
+		a, err := t.say(fmt.Sprintf("sign %d", signing))
+		if err == nil && a.Error != "" {
+			err = errSeen("fails")
+		}
+		if err != nil {
+			return err
+		}
+		after, err := t.served()
+		switch n := after - before; {
+		case err != nil:
+			return err
+		case n <= 2: // some ask twice at the start
+			return errSeen("once")
+		case n >= signing*9/10:
+			return errSeen("at every call")
+		default:
+			return errSeen("now and then")
+		}
+	}
+}
+
+func webIdentity(t *trial) error {
+	if err := t.serve(); err != nil {
+		return err
+	}
+	err := t.start(fullURI+endpoint, noMetadata, "AWS_ROLE_ARN="+webRole, "AWS_ROLE_SESSION_NAME=client",
+		"AWS_WEB_IDENTITY_TOKEN_FILE="+t.world.volume.Path("token"))
+	if err != nil {
+		return err
+	}
+	key, err := t.key()
+	if err != nil {
+		return err
+	}
+	return errSeen(t.roleOf(key))
+}
+
+func unavailable(environment ...string) func(*trial) error {
+	return func(t *trial) error {
+		t.sts.Always(standin.Refuse(http.StatusForbidden, "AccessDenied", "Not authorized"))
+		if err := t.startSidecar(); err != nil {
+			return err
+		}
+		if err := t.until(15*time.Second, "the sidecar does not listen", func() bool { return t.answers(endpoint) }); err != nil {
+			return err
+		}
+		if err := t.start(append(environment, fullURI+endpoint)...); err != nil {
+			return err
+		}
+		key, err := t.key()
+		if err != nil {
+			return err
+		}
+		return errSeen(t.roleOf(key))
+	}
+}

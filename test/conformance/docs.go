@@ -1,0 +1,82 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+func (s *suite) docsPath() string {
+	return filepath.Join(s.dir, "..", "..", "docs", "compatibility.md")
+}
+
+// checkDocs returns an error if docs/compatibility.md is not what results.json,
+// releases.txt and compatibility.md make.
+func (s *suite) checkDocs() error {
+	want, err := s.docs()
+	if err != nil {
+		return err
+	}
+	got, err := os.ReadFile(s.docsPath())
+	if err != nil {
+		return err
+	}
+	if !bytes.Equal(got, want) {
+		return errors.New("docs/compatibility.md is stale: run test/conformance/run --update")
+	}
+	return nil
+}
+
+// docs returns docs/compatibility.md: the text of compatibility.md here, in
+// which a line "{{table}}" stands for the table.
+func (s *suite) docs() ([]byte, error) {
+	text, err := os.ReadFile(filepath.Join(s.dir, "compatibility.md"))
+	if err != nil {
+		return nil, err
+	}
+	table, err := s.table()
+	if err != nil {
+		return nil, err
+	}
+	return bytes.Replace(text, []byte("{{table}}\n"), table, 1), nil
+}
+
+func (s *suite) table() ([]byte, error) {
+	releases, err := s.choose(options{})
+	if err != nil {
+		return nil, err
+	}
+	known, err := s.readResults()
+	if err != nil {
+		return nil, err
+	}
+	var b bytes.Buffer
+	row := func(cells []string) { fmt.Fprintf(&b, "| %s |\n", strings.Join(cells, " | ")) }
+	header := []string{"language", "package", "release"}
+	for _, c := range cases() {
+		header = append(header, c.name)
+		fmt.Fprintf(&b, "- **%s**: %s\n", c.name, c.title)
+	}
+	b.WriteByte('\n')
+	row(header)
+	row(strings.Split(strings.Repeat("---,", len(header)-1)+"---", ","))
+	for _, r := range releases {
+		verdicts, ok := known[r.String()]
+		if !ok {
+			return nil, fmt.Errorf("results.json has nothing of %s: run test/conformance/run --update --client %q", r, r)
+		}
+		version := r.Version
+		if r.marked("legacy") {
+			version = "**" + version + "**"
+		}
+		cells := []string{r.Language, r.Package, version}
+		for _, c := range cases() {
+			cells = append(cells, verdicts[c.name])
+		}
+		row(cells)
+	}
+	return b.Bytes(), nil
+}

@@ -1,0 +1,107 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// job is what the outer process tells the inner one.
+type job struct {
+	Release release
+	Quick   bool
+	Sidecar string
+	Home    string // where the release is installed
+	Driver  string // the directory of its driver
+}
+
+// outside tries a release in a process with network, mounts and processes of
+// its own: every address can be what it is in a pod, and nothing outlives it.
+func (s *suite) outside(ctx context.Context, r release, o options) (map[string]string, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	in, err := json.Marshal(job{r, o.quick, s.sidecar, s.home(r), filepath.Join(s.dir, "clients", r.Driver)})
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, self, "-inside")
+	cmd.Stdin = strings.NewReader(string(in))
+	cmd.Stderr = s.err
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWNS | syscall.CLONE_NEWPID,
+		Pdeathsig:  syscall.SIGKILL,
+	}
+	out, err := cmd.Output()
+	if err != nil {
+		return nil, fmt.Errorf("%w: it needs to be root, to make namespaces", err)
+	}
+	var got map[string]string
+	return got, json.Unmarshal(out, &got)
+}
+
+// inside tries the release that stdin names, and writes what it saw to stdout.
+func inside(ctx context.Context, stdin io.Reader, stdout, stderr io.Writer) error {
+	var j job
+	if err := json.NewDecoder(stdin).Decode(&j); err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp("", "conformance-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	w, err := newWorld(dir)
+	if err != nil {
+		return err
+	}
+	seen := make(map[string]string)
+	for _, c := range cases() {
+		if c.slow && j.Quick {
+			continue
+		}
+		t := &trial{job: j, world: w, dir: filepath.Join(dir, c.name), stderr: stderr}
+		verdict, err := t.try(ctx, c)
+		if err != nil {
+			return fmt.Errorf("%s: %w", c.name, err)
+		}
+		seen[c.name] = verdict
+	}
+	return json.NewEncoder(stdout).Encode(seen)
+}
+
+// isolate makes the namespaces of this process look like a pod: with a loopback
+// interface, the node's metadata address, names that lead to our STS, and a CA
+// bundle that trusts it.
+func isolate(dir string, bundle []byte) error {
+	for _, words := range []string{
+		"link set lo up",
+		"addr add 169.254.169.254/32 dev lo",
+	} {
+		if out, err := exec.Command("ip", strings.Fields(words)...).CombinedOutput(); err != nil {
+			return fmt.Errorf("ip %s: %w: %s", words, err, out)
+		}
+	}
+	hosts := "127.0.0.1 localhost\n::1 localhost\n127.0.0.1 " + strings.Join(stsNames(), " ") + "\n"
+	bindings := []struct{ path, content string }{
+		{"/etc/hosts", hosts},
+		{"/etc/ssl/certs/ca-certificates.crt", string(bundle)},
+	}
+	err := syscall.Mount("", "/", "", syscall.MS_PRIVATE|syscall.MS_REC, "")
+	for _, b := range bindings {
+		source := filepath.Join(dir, filepath.Base(b.path))
+		err = errors.Join(err, os.WriteFile(source, []byte(b.content), 0o644), syscall.Mount(source, b.path, "", syscall.MS_BIND, ""))
+	}
+	return errors.Join(err, syscall.Mount("proc", "/proc", "proc", 0, ""))
+}

@@ -1,0 +1,97 @@
+package main
+
+import (
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+)
+
+// results are the verdicts: by release, then by case.
+type results map[string]map[string]string
+
+func sha256sum(b []byte) []byte {
+	sum := sha256.Sum256(b)
+	return sum[:]
+}
+
+func (s *suite) readResults() (results, error) {
+	known := make(results)
+	content, err := os.ReadFile(filepath.Join(s.dir, "results.json"))
+	if errors.Is(err, os.ErrNotExist) {
+		return known, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return known, json.Unmarshal(content, &known)
+}
+
+// compare prints a table of what was seen, and returns an error for every
+// verdict that is not the known one.
+func (s *suite) compare(seen results) error {
+	known, err := s.readResults()
+	if err != nil {
+		return err
+	}
+	unexpected, verdicts := 0, 0
+	for _, name := range slices.Sorted(maps.Keys(seen)) {
+		fmt.Fprintf(s.out, "\n%s\n", name)
+		for _, c := range cases() {
+			got, tried := seen[name][c.name]
+			if !tried {
+				continue
+			}
+			verdicts++
+			note := ""
+			if want := known[name][c.name]; got != want {
+				unexpected++
+				note = fmt.Sprintf("   UNEXPECTED: known is %q", want)
+			}
+			fmt.Fprintf(s.out, "   %-13s %s%s\n", c.name, got, note)
+		}
+	}
+	fmt.Fprintf(s.out, "\n%d passed, %d failed\n", verdicts-unexpected, unexpected)
+	if unexpected > 0 {
+		return fmt.Errorf("%d verdicts are not those of results.json", unexpected)
+	}
+	return nil
+}
+
+// update writes what was seen over what is known of these cases, and forgets
+// releases that are not listed any more.
+func (s *suite) update(seen results) error {
+	known, err := s.readResults()
+	if err != nil {
+		return err
+	}
+	listed, err := s.choose(options{})
+	if err != nil {
+		return err
+	}
+	for name, verdicts := range seen {
+		if known[name] == nil {
+			known[name] = make(map[string]string)
+		}
+		maps.Copy(known[name], verdicts)
+	}
+	maps.DeleteFunc(known, func(name string, _ map[string]string) bool {
+		return !slices.ContainsFunc(listed, func(r release) bool { return r.String() == name })
+	})
+	content, err := json.MarshalIndent(known, "", "  ")
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(s.dir, "results.json"), append(content, '\n'), 0o644); err != nil {
+		return err
+	}
+	docs, err := s.docs()
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(s.docsPath(), docs, 0o644)
+}

@@ -1,0 +1,188 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// suite is what all releases share.
+type suite struct {
+	dir     string // of this command's source
+	cache   string // of what was installed
+	sidecar string // the binary that is tested, empty: built from this module
+	out     io.Writer
+	err     io.Writer
+}
+
+func newSuite(getenv func(string) string, out, err io.Writer) (*suite, error) {
+	root, rootErr := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "irsa-sidecar").Output()
+	if rootErr != nil {
+		return nil, fmt.Errorf("finding the module irsa-sidecar: %w: start this with test/conformance/run", rootErr)
+	}
+	cache := getenv("CONFORMANCE_CACHE")
+	if cache == "" {
+		home, homeErr := os.UserCacheDir()
+		if homeErr != nil {
+			return nil, homeErr
+		}
+		cache = filepath.Join(home, "irsa-sidecar-conformance")
+	}
+	return &suite{
+		dir:     filepath.Join(strings.TrimSpace(string(root)), "test", "conformance"),
+		cache:   cache,
+		sidecar: getenv("SIDECAR"),
+		out:     out,
+		err:     err,
+	}, nil
+}
+
+// choose returns the releases that the command line asks for.
+func (s *suite) choose(o options) ([]release, error) {
+	all, err := readReleases(filepath.Join(s.dir, "releases.txt"))
+	if err != nil {
+		return nil, err
+	}
+	chosen := slices.DeleteFunc(all, func(r release) bool {
+		return o.quick && !r.marked("quick") || !strings.Contains(r.String(), o.client)
+	})
+	if len(chosen) == 0 {
+		return nil, fmt.Errorf("no release has %q in its line: see --list", o.client)
+	}
+	return chosen, nil
+}
+
+// run installs the releases, tries each, and compares what it sees with what is
+// known.
+func (s *suite) run(ctx context.Context, releases []release, o options) error {
+	if err := s.build(ctx); err != nil {
+		return err
+	}
+	for i, r := range releases {
+		start := time.Now()
+		if err := s.install(ctx, r); err != nil {
+			return fmt.Errorf("installing %s: %w", r, err)
+		}
+		fmt.Fprintf(s.out, "installed %d/%d %s in %s\n", i+1, len(releases), r, time.Since(start).Round(100*time.Millisecond))
+	}
+	seen, err := s.try(ctx, releases, o)
+	if err != nil {
+		return err
+	}
+	if o.update {
+		return s.update(seen)
+	}
+	return s.compare(seen)
+}
+
+// build makes the sidecar that is tested.
+func (s *suite) build(ctx context.Context) error {
+	if s.sidecar != "" {
+		path, err := filepath.Abs(s.sidecar)
+		s.sidecar = path
+		return err
+	}
+	s.sidecar = filepath.Join(s.cache, "sidecar")
+	out, err := exec.CommandContext(ctx, "go", "build", "-C", filepath.Join(s.dir, "..", ".."), "-buildvcs=false", "-o", s.sidecar, "./cmd/sidecar").CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("building the sidecar: %w\n%s", err, out)
+	}
+	return nil
+}
+
+// home returns where a release is installed.
+func (s *suite) home(r release) string {
+	return filepath.Join(s.cache, r.Driver, strings.ReplaceAll(r.Package, "/", "_")+"@"+r.Version)
+}
+
+// install runs the driver's script, unless it has been run for the release by
+// the same version of the driver.
+func (s *suite) install(ctx context.Context, r release) error {
+	driver := filepath.Join(s.dir, "clients", r.Driver)
+	stamp, err := fingerprint(driver, r)
+	if err != nil {
+		return err
+	}
+	done := filepath.Join(s.home(r), ".installed")
+	if was, err := os.ReadFile(done); err == nil && string(was) == stamp {
+		return nil
+	}
+	if err := errors.Join(os.RemoveAll(s.home(r)), os.MkdirAll(s.home(r), 0o755)); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "bash", append([]string{"-euo", "pipefail", filepath.Join(driver, "install"), r.Package, r.Version}, r.Marks...)...)
+	cmd.Dir = s.home(r)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("%w\n%s", err, out[max(0, len(out)-4000):])
+	}
+	return os.WriteFile(done, []byte(stamp), 0o644)
+}
+
+// try tries the releases, two at a time, each in namespaces of its own.
+func (s *suite) try(ctx context.Context, releases []release, o options) (results, error) {
+	seen := make(results)
+	var (
+		mu   sync.Mutex // guards seen, errs and the output
+		errs []error
+		wg   sync.WaitGroup
+	)
+	free := make(chan struct{}, s.width(o))
+	for _, r := range releases {
+		wg.Go(func() {
+			free <- struct{}{}
+			defer func() { <-free }()
+			start := time.Now()
+			got, err := s.outside(ctx, r, o)
+			mu.Lock()
+			defer mu.Unlock()
+			if err != nil {
+				errs = append(errs, fmt.Errorf("%s: %w", r, err))
+				return
+			}
+			seen[r.String()] = got
+			fmt.Fprintf(s.out, "tried %d/%d %s in %s\n", len(seen), len(releases), r, time.Since(start).Round(100*time.Millisecond))
+		})
+	}
+	wg.Wait()
+	return seen, errors.Join(errs...)
+}
+
+// width is how many releases are tried at a time: a full run mostly waits for
+// renewals.
+func (s *suite) width(o options) int {
+	if o.quick {
+		return 2
+	}
+	return 6
+}
+
+// fingerprint changes when a driver's files do, or what it is told.
+func fingerprint(driver string, r release) (string, error) {
+	var b bytes.Buffer
+	err := filepath.WalkDir(driver, func(path string, d os.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		content, err := os.ReadFile(path)
+		fmt.Fprintf(&b, "%s %q\n", path, content)
+		return err
+	})
+	if err != nil {
+		return "", err
+	}
+	fmt.Fprint(&b, r.String(), r.Marks)
+	sum, err := json.Marshal(sha256sum(b.Bytes()))
+	return string(sum), err
+}

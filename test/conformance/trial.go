@@ -1,0 +1,253 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"irsa-sidecar/test/standin"
+)
+
+const endpoint = "http://127.0.0.1:9911/v1/credentials"
+
+// trial is one case with one release.
+type trial struct {
+	job    job
+	world  *world
+	dir    string
+	stderr io.Writer
+
+	ctx     context.Context
+	sts     *standin.STS
+	sidecar *exec.Cmd
+	client  *client
+	log     bytes.Buffer // what sidecar and client said
+}
+
+// errSeen ends a case with a verdict.
+type errSeen string
+
+func (e errSeen) Error() string { return string(e) }
+
+// try returns the verdict of a case: ok, or what else was seen.
+func (t *trial) try(ctx context.Context, c testCase) (string, error) {
+	if reason := c.skip(t.job.Release); reason != "" {
+		return "n/a: " + reason, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.limit())
+	defer cancel()
+	t.ctx, t.sts = ctx, t.world.reset()
+	if err := os.Mkdir(t.dir, 0o755); err != nil {
+		return "", err
+	}
+	if err := t.world.volume.Publish("token", t.world.issuer.Token(standin.Claims{})); err != nil {
+		return "", err
+	}
+	err := c.run(t)
+	t.end()
+	var seen errSeen
+	switch {
+	case err == nil:
+		return "ok", nil
+	case errors.As(err, &seen):
+		return string(seen), nil
+	}
+	fmt.Fprintf(t.stderr, "%s, %s: %v\n%s\n", t.job.Release, c.name, err, t.log.String())
+	return "error", nil
+}
+
+// startSidecar starts the sidecar and does not wait for anything.
+func (t *trial) startSidecar(environment ...string) error {
+	t.sidecar = exec.Command(t.job.Sidecar)
+	t.sidecar.Env = append([]string{
+		"AWS_ROLE_ARN=" + sidecarRole,
+		"AWS_WEB_IDENTITY_TOKEN_FILE=" + t.world.volume.Path("token"),
+		"AWS_REGION=" + region,
+		"AWS_CA_BUNDLE=" + t.world.bundle,
+		"PATH=" + os.Getenv("PATH"),
+	}, environment...)
+	t.sidecar.Stdout, t.sidecar.Stderr = &t.log, &t.log
+	return t.sidecar.Start()
+}
+
+// serve starts the sidecar and waits until it serves credentials.
+func (t *trial) serve(environment ...string) error {
+	if err := t.startSidecar(environment...); err != nil {
+		return err
+	}
+	return t.until(15*time.Second, "no credentials from the sidecar", func() bool {
+		return len(t.sts.Credentials()) > 0 && t.answers(endpoint)
+	})
+}
+
+// answers tells whether anything answers at a URL.
+func (t *trial) answers(url string) bool {
+	r, err := http.NewRequestWithContext(t.ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return false
+	}
+	resp, err := http.DefaultClient.Do(r)
+	if err == nil {
+		resp.Body.Close()
+	}
+	return err == nil
+}
+
+func (t *trial) until(limit time.Duration, otherwise string, there func() bool) error {
+	for deadline := time.Now().Add(limit); !there(); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			return errors.New(otherwise)
+		}
+	}
+	return nil
+}
+
+// stopSidecar ends the sidecar the hard way, as the kernel does.
+func (t *trial) stopSidecar() {
+	if t.sidecar != nil && t.sidecar.Process != nil {
+		t.sidecar.Process.Kill()
+		t.sidecar.Wait()
+		t.sidecar = nil
+	}
+}
+
+func (t *trial) end() {
+	if t.client != nil {
+		t.client.end()
+	}
+	t.stopSidecar()
+}
+
+var servedRule = regexp.MustCompile(`(?m)^irsa_sidecar_requests_total\{code="200"\} (\d+)$`)
+
+// served returns how many requests the sidecar has answered with credentials.
+func (t *trial) served() (int, error) {
+	resp, err := http.Get("http://127.0.0.1:9912/metrics")
+	if err != nil {
+		return 0, err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return 0, err
+	}
+	match := servedRule.FindSubmatch(body)
+	if match == nil {
+		return 0, errors.New("no irsa_sidecar_requests_total in the metrics")
+	}
+	return strconv.Atoi(string(match[1]))
+}
+
+// client is a program with the SDK. It reads questions, one a line, and writes
+// an answer to each, a line of JSON.
+type client struct {
+	cmd     *exec.Cmd
+	ask     io.WriteCloser
+	answers *bufio.Reader
+}
+
+// answer has an Error or the rest.
+type answer struct {
+	ARN   string `json:"arn"`
+	Key   string `json:"key"`
+	Error string `json:"error"`
+}
+
+// start starts a client. It is given nothing but what is said here.
+func (t *trial) start(environment ...string) error {
+	cmd := exec.Command("bash", "-euo", "pipefail", filepath.Join(t.job.Driver, "client"))
+	cmd.Dir = t.job.Home
+	cmd.Env = append([]string{
+		"PATH=" + os.Getenv("PATH"), "HOME=" + t.dir, "LANG=C.UTF-8",
+		"DRIVER=" + t.job.Driver, "MARKS=" + strings.Join(t.job.Release.Marks, " "),
+		"AWS_REGION=" + region, "AWS_DEFAULT_REGION=" + region,
+		"AWS_CA_BUNDLE=" + t.world.bundle, "SSL_CERT_FILE=" + t.world.bundle, "NODE_EXTRA_CA_CERTS=" + t.world.bundle,
+	}, environment...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Stderr = &t.log
+	ask, err := cmd.StdinPipe()
+	if err != nil {
+		return err
+	}
+	answers, err := cmd.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	t.client = &client{cmd, ask, bufio.NewReader(answers)}
+	var hello answer
+	return t.client.question("hello", &hello)
+}
+
+func (c *client) question(text string, a *answer) error {
+	if _, err := fmt.Fprintln(c.ask, text); err != nil {
+		return err
+	}
+	line, err := c.answers.ReadBytes('\n')
+	if err != nil {
+		return fmt.Errorf("the client ended: %w", err)
+	}
+	return json.Unmarshal(line, a)
+}
+
+func (c *client) end() {
+	c.ask.Close()
+	// Its whole group: some drivers start more processes than one.
+	syscall.Kill(-c.cmd.Process.Pid, syscall.SIGKILL)
+	c.cmd.Wait()
+}
+
+// say asks the client a question; an error that the SDK reports is not one of
+// say's.
+func (t *trial) say(question string) (a answer, err error) {
+	done := make(chan error, 1)
+	go func() { done <- t.client.question(question, &a) }()
+	select {
+	case err := <-done:
+		if a.Error != "" {
+			fmt.Fprintf(&t.log, "%s: %s\n", question, a.Error)
+		}
+		return a, err
+	case <-t.ctx.Done():
+		return answer{}, errSeen("hangs")
+	}
+}
+
+// key asks the client for the key id that it would sign with.
+func (t *trial) key() (string, error) {
+	a, err := t.say("key")
+	if err == nil && a.Error != "" {
+		err = errSeen("fails")
+	}
+	return a.Key, err
+}
+
+// roleOf returns the role of a key id.
+func (t *trial) roleOf(key string) string {
+	if key == nodeKey {
+		return "the node's role"
+	}
+	for _, c := range t.sts.Credentials() {
+		if c.AccessKeyID == key {
+			_, role, _ := strings.Cut(c.SessionARN, "assumed-role/")
+			role, _, _ = strings.Cut(role, "/")
+			return role
+		}
+	}
+	return "unknown"
+}
