@@ -45,7 +45,7 @@ func parse(args []string, stderr io.Writer) (o options, err error) {
 	flags := flag.NewFlagSet("conformance", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	flags.BoolVar(&o.list, "list", false, "print the releases, one a line: language package version")
-	flags.BoolVar(&o.quick, "quick", false, "only the releases marked quick, and the cases that take seconds")
+	flags.BoolVar(&o.quick, "quick", false, "only the releases marked quick (or those of --client), and the cases that take seconds")
 	flags.StringVar(&o.client, "client", "", "only the release `\"language package version\"`, or those of which that is a part")
 	flags.BoolVar(&o.update, "update", false, "write results.json and docs/compatibility.md instead of comparing with them")
 	flags.BoolVar(&o.docs, "docs", false, "only say whether docs/compatibility.md is what results.json makes")

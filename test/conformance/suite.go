@@ -54,7 +54,7 @@ func (s *suite) choose(o options) ([]release, error) {
 		return nil, err
 	}
 	chosen := slices.DeleteFunc(all, func(r release) bool {
-		return o.quick && !r.marked("quick") || !strings.Contains(r.String(), o.client)
+		return o.quick && o.client == "" && !r.marked("quick") || !strings.Contains(r.String(), o.client)
 	})
 	if len(chosen) == 0 {
 		return nil, fmt.Errorf("no release has %q in its line: see --list", o.client)
