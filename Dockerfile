@@ -19,7 +19,9 @@ RUN CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH GOFLAGS=-buildvcs=auto \
     go build -trimpath -ldflags="-s -w" -o /sidecar ./cmd/sidecar
 
 FROM scratch
-COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
+# Not in /etc/ssl/certs: Go reads every file of that directory besides the first
+# bundle that it finds, and would parse this one twice.
+COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/cert.pem
 COPY --from=build /sidecar /sidecar
 # An id of our own: processes of one user can read each other's environment
 # where a pod shares its process namespace, and many images use 65532.

@@ -227,7 +227,7 @@ func TestDefaultSessionName(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			got := defaultSessionName(tt.host, tt.err)
-			if got != tt.want || !sessionNameRule.MatchString(got) {
+			if got != tt.want || !matches(sessionNameRule, got) {
 				t.Errorf("got %q, want %q", got, tt.want)
 			}
 		})

@@ -20,15 +20,21 @@ import (
 	"irsa-sidecar/internal/server"
 )
 
-// The rules of STS and IAM:
+// The rules of STS and IAM, as regular expressions:
 // https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRoleWithWebIdentity.html
-var (
-	sessionNameRule = regexp.MustCompile(`^[\w+=,.@-]{2,64}$`)
-	roleRule        = regexp.MustCompile(`^arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+$`)
-	policyARNRule   = regexp.MustCompile(`^arn:aws[a-z-]*:iam::(\d{12}|aws):policy/[\w+=,.@/-]+$`)
-	regionRule      = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
-	pathRule        = regexp.MustCompile(`^(/[\w~-][\w.~-]*)+/?$`)
+const (
+	sessionNameRule = `^[\w+=,.@-]{2,64}$`
+	roleRule        = `^arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+$`
+	policyARNRule   = `^arn:aws[a-z-]*:iam::(\d{12}|aws):policy/[\w+=,.@/-]+$`
+	regionRule      = `^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`
+	pathRule        = `^(/[\w~-][\w.~-]*)+/?$`
 )
+
+// matches tells whether a value keeps a rule. Rules are compiled where they are
+// used, once or twice at the start, so that they do not stay in memory.
+func matches(rule, value string) bool {
+	return regexp.MustCompile(rule).MatchString(value)
+}
 
 const (
 	minDuration     = 15 * time.Minute
@@ -60,7 +66,7 @@ func (l *loader) role() arn.ARN {
 		return arn.ARN{}
 	}
 	role, err := arn.Parse(s.value)
-	if err != nil || !roleRule.MatchString(s.value) {
+	if err != nil || !matches(roleRule, s.value) {
 		l.fail(s, "%q is not the ARN of a role, as arn:aws:iam::123456789012:role/NAME", s.value)
 	}
 	return role
@@ -71,7 +77,7 @@ func (l *loader) sessionName() string {
 	if s.value == "" {
 		return defaultSessionName(os.Hostname())
 	}
-	if !sessionNameRule.MatchString(s.value) {
+	if !matches(sessionNameRule, s.value) {
 		l.fail(s, "%q has characters other than letters, digits and _+=,.@- or is not 2 to 64 long", s.value)
 	}
 	return s.value
@@ -127,7 +133,7 @@ func (l *loader) policyARNs() []string {
 	}
 	for i, a := range arns {
 		arns[i] = strings.TrimSpace(a)
-		if !policyARNRule.MatchString(arns[i]) {
+		if !matches(policyARNRule, arns[i]) {
 			l.fail(s, "entry %d is not the ARN of a policy, as arn:aws:iam::123456789012:policy/NAME; entries are separated by commas", i+1)
 		}
 	}
@@ -147,7 +153,7 @@ func (l *loader) sts() credentials.STSOptions {
 	switch {
 	case o.Region == "" && o.Endpoint == "":
 		l.fail(region, "is required unless an STS endpoint is set: the EKS pod identity webhook sets it; without the webhook write the cluster's region in the pod")
-	case o.Region != "" && !regionRule.MatchString(o.Region):
+	case o.Region != "" && !matches(regionRule, o.Region):
 		l.fail(region, "%q is not the name of a region, as eu-west-1", o.Region)
 	}
 	if o.Endpoint == "" {
@@ -229,7 +235,7 @@ func (l *loader) listeners() (listen netip.AddrPort, adminListen string) {
 func (l *loader) path() string {
 	s := l.setting("", "SIDECAR_PATH")
 	path := cmp.Or(s.value, "/v1/credentials")
-	if !pathRule.MatchString(path) || len(path) > maxPathLength {
+	if !matches(pathRule, path) || len(path) > maxPathLength {
 		l.fail(s, "is not a path as /v1/credentials: it begins with a slash and has only letters, digits and -._~ between single slashes, at most %d in all (a $(NAME) in it was not replaced: define NAME before it)", maxPathLength)
 	}
 	return strings.TrimSuffix(path, "/")

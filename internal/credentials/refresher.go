@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"runtime/debug"
 	"sync/atomic"
 	"time"
 
@@ -143,6 +144,9 @@ func (r *Refresher) Run(ctx context.Context) error {
 				r.warnShort(remaining)
 			}
 			short = remaining < shortLifetime
+			// A handshake parses all root certificates, and the next one is half
+			// an hour away. Nobody waits for this: the credentials are out.
+			debug.FreeOSMemory()
 		} else {
 			failures++
 			delay = backoff(failures, remaining, rand.Float64())
