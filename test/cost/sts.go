@@ -1,0 +1,118 @@
+package main
+
+import (
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
+	"io"
+	"log"
+	"math/big"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"irsa-sidecar/test/standin"
+)
+
+const (
+	role   = "arn:aws:iam::111122223333:role/cost"
+	issuer = "https://oidc.eks.eu-west-1.amazonaws.com/id/EXAMPLED539D4633E53DE1B71EXAMPLE"
+
+	// answerDelay is what STS takes to answer, a usual time within a region.
+	answerDelay = 100 * time.Millisecond
+)
+
+// stsServer serves the stand-in over TLS.
+type stsServer struct {
+	*http.Server
+	env []string // of a sidecar that uses it
+}
+
+// startSTS serves an STS whose certificate is of a CA of its own. It writes to
+// dir the sidecar's token, and a bundle of roots and that CA such as the image
+// has: one file and no directory of certificates beside it.
+func startSTS(dir, roots string) (*stsServer, error) {
+	bundle, err := os.ReadFile(roots)
+	if err != nil {
+		return nil, err
+	}
+	certificate, ca, err := newCertificate()
+	if err != nil {
+		return nil, err
+	}
+	bundleFile := filepath.Join(dir, "ca-certificates.crt")
+	if err := os.WriteFile(bundleFile, slices.Concat(bundle, []byte("\n"), ca), 0o644); err != nil {
+		return nil, err
+	}
+	issuer := standin.NewIssuer(issuer)
+	sts := standin.NewSTS(issuer)
+	sts.AddRole(standin.Role{ARN: role})
+	sts.Always(delayed)
+	volume := standin.NewVolume(filepath.Join(dir, "serviceaccount"))
+	if err := volume.Publish("token", issuer.Token(standin.Claims{})); err != nil {
+		return nil, err
+	}
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	server := &http.Server{
+		Handler:   sts,
+		TLSConfig: &tls.Config{Certificates: []tls.Certificate{certificate}},
+		ErrorLog:  log.New(io.Discard, "", 0), // the sidecar says what went wrong
+	}
+	go server.ServeTLS(ln, "", "")
+	return &stsServer{server, []string{
+		"AWS_ENDPOINT_URL_STS=https://" + ln.Addr().String(),
+		"AWS_REGION=eu-west-1",
+		"AWS_ROLE_ARN=" + role,
+		"AWS_WEB_IDENTITY_TOKEN_FILE=" + volume.Path("token"),
+		"SSL_CERT_FILE=" + bundleFile,
+		"SSL_CERT_DIR=/nonexistent",
+	}}, nil
+}
+
+// delayed is a standin.Fault.
+func delayed(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		time.Sleep(answerDelay)
+		next.ServeHTTP(w, r)
+	})
+}
+
+// newCertificate returns a certificate for 127.0.0.1 and, in PEM form, that of
+// the CA which signed it.
+func newCertificate() (certificate tls.Certificate, ca []byte, err error) {
+	authority := &x509.Certificate{
+		SerialNumber:          big.NewInt(1),
+		Subject:               pkix.Name{CommonName: "irsa-sidecar test/cost"},
+		NotAfter:              time.Now().Add(24 * time.Hour),
+		KeyUsage:              x509.KeyUsageCertSign,
+		BasicConstraintsValid: true,
+		IsCA:                  true,
+	}
+	leaf := &x509.Certificate{
+		SerialNumber: big.NewInt(2),
+		IPAddresses:  []net.IP{net.IPv4(127, 0, 0, 1)},
+		NotAfter:     authority.NotAfter,
+		KeyUsage:     x509.KeyUsageDigitalSignature,
+		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	}
+	// RSA, as the keys of AWS are.
+	caKey, err1 := rsa.GenerateKey(rand.Reader, 2048)
+	key, err2 := rsa.GenerateKey(rand.Reader, 2048)
+	if err := errors.Join(err1, err2); err != nil {
+		return certificate, nil, err
+	}
+	caDER, err1 := x509.CreateCertificate(rand.Reader, authority, authority, caKey.Public(), caKey)
+	leafDER, err2 := x509.CreateCertificate(rand.Reader, leaf, authority, key.Public(), caKey)
+	certificate = tls.Certificate{Certificate: [][]byte{leafDER}, PrivateKey: key}
+	return certificate, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: caDER}), errors.Join(err1, err2)
+}
