@@ -37,7 +37,7 @@ type config struct {
 func loadConfig(flags map[string]string, getenv func(string) string, stderr io.Writer) (*config, error) {
 	l := &loader{flags: flags, getenv: getenv}
 	cfg := &config{log: slog.New(slog.NewJSONHandler(stderr, &slog.HandlerOptions{Level: l.logLevel()}))}
-	cfg.tokenFile = token.File(l.required(l.setting("token-file", "AWS_WEB_IDENTITY_TOKEN_FILE")))
+	cfg.tokenFile = l.tokenFile()
 	cfg.role = l.role()
 	cfg.sessionName = l.sessionName()
 	cfg.duration = l.duration()

@@ -19,6 +19,8 @@ import (
 const terminationLog = "/dev/termination-log"
 
 func main() {
+	// Else a log that nobody reads any more would end the process.
+	signal.Ignore(syscall.SIGPIPE)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := run(ctx, os.Args[1:], os.Getenv, os.Stdout, os.Stderr)
 	stop()
@@ -38,7 +40,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 	}
 	cfg, err := loadConfig(arguments.flags, getenv, stderr)
 	if err = errors.Join(append(problems, err)...); err != nil {
-		return &configError{err}
+		return &configError{error: err, probe: arguments.command == "ready"}
 	}
 	if arguments.command == "ready" {
 		return ready(ctx, cfg, stdout)
@@ -47,7 +49,10 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 }
 
 // configError is an error that only another configuration mends.
-type configError struct{ error }
+type configError struct {
+	error
+	probe bool // of a process beside the sidecar: the termination log is not its own
+}
 
 // notReadyError is an answer that has been printed.
 type notReadyError struct{}
@@ -71,12 +76,15 @@ func end(err error, stderr io.Writer, terminationLog string) int {
 		return 1
 	}
 	message := fmt.Sprintf("sidecar: %v\n", err)
-	writeExisting(terminationLog, message)
+	wrong, isConfig := errors.AsType[*configError](err)
+	if !isConfig || !wrong.probe {
+		writeExisting(terminationLog, message)
+	}
 	if _, ok := errors.AsType[*unservedError](err); ok {
 		return 0
 	}
 	io.WriteString(stderr, message)
-	if _, ok := errors.AsType[*configError](err); ok {
+	if isConfig {
 		return 2
 	}
 	return 1

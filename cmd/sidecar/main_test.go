@@ -244,8 +244,10 @@ func TestEnd(t *testing.T) {
 		{name: "told to end", status: 0, termination: "before"},
 		{name: "told to end, with nothing to serve", err: &unservedError{errors.New("AccessDenied: no")}, status: 0,
 			termination: "sidecar: ended without credentials: AccessDenied: no\n"},
-		{name: "configuration", err: &configError{errors.Join(errors.New("one"), errors.New("two"))}, status: 2,
+		{name: "configuration", err: &configError{error: errors.Join(errors.New("one"), errors.New("two"))}, status: 2,
 			stderr: "sidecar: one\ntwo\n", termination: "sidecar: one\ntwo\n"},
+		{name: "configuration of a probe", err: &configError{error: errors.New("one"), probe: true}, status: 2,
+			stderr: "sidecar: one\n", termination: "before"},
 		{name: "not ready", err: notReadyError{}, status: 1, termination: "before"},
 		{name: "anything else", err: errors.New("port in use"), status: 1, stderr: "sidecar: port in use\n", termination: "sidecar: port in use\n"},
 	}

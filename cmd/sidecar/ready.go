@@ -8,7 +8,9 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
+	"unicode"
 )
 
 // readyTimeout bounds the probe: the door answers within half a second.
@@ -51,12 +53,23 @@ func ask(ctx context.Context, cfg *config) error {
 		return fmt.Errorf("the sidecar does not answer: %w", err)
 	}
 	defer resp.Body.Close()
-	if resp.StatusCode == http.StatusOK {
+	var answer struct{ AccessKeyID, Message string } // AccessKeyId too: the case does not matter
+	err = json.NewDecoder(io.LimitReader(resp.Body, 64<<10)).Decode(&answer)
+	switch {
+	case err == nil && resp.StatusCode == http.StatusOK && answer.AccessKeyID != "":
 		return nil
+	case err == nil && resp.StatusCode != http.StatusOK && answer.Message != "":
+		return errors.New(oneLine(answer.Message))
 	}
-	var answer struct{ Message string }
-	if json.NewDecoder(io.LimitReader(resp.Body, 64<<10)).Decode(&answer) != nil || answer.Message == "" {
-		return fmt.Errorf("something else than the sidecar answers on %s: HTTP %d", cfg.listen, resp.StatusCode)
-	}
-	return errors.New(answer.Message)
+	return fmt.Errorf("something else than the sidecar answers on %s: HTTP %d", cfg.listen, resp.StatusCode)
+}
+
+// oneLine makes a text of who knows whom fit for the events of a pod.
+func oneLine(text string) string {
+	return strings.Map(func(c rune) rune {
+		if unicode.IsControl(c) {
+			return ' '
+		}
+		return c
+	}, text)
 }

@@ -44,9 +44,12 @@ func serve(ctx context.Context, cfg *config) error {
 	g, gctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return refresher.Run(gctx) })
 	g.Go(func() error { return watcher.Watch(gctx, refresher.Wake) })
-	g.Go(func() error { return server.Serve(gctx, adminListener, admin, cfg.log) })
+	g.Go(func() error {
+		return server.Serve(gctx, adminListener, admin, server.NewLimit(server.AdminConnections), cfg.log)
+	})
+	limit := server.NewLimit(server.DoorConnections)
 	for _, ln := range doors {
-		g.Go(func() error { return server.Serve(gctx, ln, door, cfg.log) })
+		g.Go(func() error { return server.Serve(gctx, ln, door, limit, cfg.log) })
 	}
 	if err := g.Wait(); err != nil {
 		return err

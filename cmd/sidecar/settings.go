@@ -10,14 +10,17 @@ import (
 	"net/url"
 	"os"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/aws/aws-sdk-go-v2/aws/arn"
 
 	"irsa-sidecar/internal/credentials"
 	"irsa-sidecar/internal/server"
+	"irsa-sidecar/internal/token"
 )
 
 // The rules of STS and IAM, as regular expressions:
@@ -58,6 +61,14 @@ func (l *loader) logLevel() slog.Level {
 		l.fail(s, "%q is not one of debug, info, warn, error", s.value)
 	}
 	return slog.LevelInfo
+}
+
+func (l *loader) tokenFile() token.File {
+	s := l.setting("token-file", "AWS_WEB_IDENTITY_TOKEN_FILE")
+	if _, err := token.ParseClaims([]byte(l.required(s))); err == nil {
+		l.fail(s, "is a token, not the name of a file with one")
+	}
+	return token.File(s.value)
 }
 
 func (l *loader) role() arn.ARN {
@@ -110,14 +121,18 @@ func (l *loader) policy() string {
 	if s.value == "" {
 		return ""
 	}
+	if json.Valid([]byte(s.value)) {
+		l.fail(s, "is a policy, not the name of a file with one")
+		return ""
+	}
 	policy, err := os.ReadFile(s.value)
 	switch {
 	case err != nil:
 		l.fail(s, "%w", err)
 	case !json.Valid(policy):
 		l.fail(s, "%s does not hold JSON", s.value)
-	case len(policy) > maxPolicyLength:
-		l.fail(s, "%s has %d characters, STS takes at most %d", s.value, len(policy), maxPolicyLength)
+	case utf8.RuneCount(policy) > maxPolicyLength:
+		l.fail(s, "%s has %d characters, STS takes at most %d", s.value, utf8.RuneCount(policy), maxPolicyLength)
 	}
 	return string(policy)
 }
@@ -176,7 +191,13 @@ func isEndpoint(s string) bool {
 		return false
 	}
 	bare := url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}
-	return (u.Scheme == "https" || u.Scheme == "http") && u.Hostname() != "" && bare.String() == s
+	return (u.Scheme == "https" || u.Scheme == "http") && u.Hostname() != "" && isPort(u.Port()) && strings.EqualFold(bare.String(), s)
+}
+
+// isPort tells whether a string is a port, or empty.
+func isPort(s string) bool {
+	_, err := strconv.ParseUint(s, 10, 16)
+	return s == "" || err == nil
 }
 
 func (l *loader) isTrue(variable string) bool {
@@ -269,7 +290,11 @@ func (l *loader) proxies() {
 		if !strings.Contains(address, "://") { // net/http takes HOST:PORT too
 			address = "http://" + address
 		}
-		if u, err := url.Parse(address); s.value != "" && (err != nil || u.Hostname() == "") {
+		u, err := url.Parse(address)
+		if s.value == "" {
+			continue
+		}
+		if err != nil || u.Hostname() == "" || !isPort(u.Port()) || !slices.Contains([]string{"http", "https", "socks5", "socks5h"}, u.Scheme) {
 			l.fail(s, "is not the URL of a proxy, as http://HOST:PORT")
 		}
 	}

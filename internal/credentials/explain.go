@@ -135,18 +135,23 @@ func foreign(text, token string) string {
 	return text
 }
 
-// repeats tells whether text holds a segment of token, or a run of characters
-// that is part of one and too long to be there by chance.
+// repeats tells whether text holds a segment of token, or a part of one that is
+// too long to be there by chance, be it in pieces with something between.
 func repeats(text, token string) bool {
-	const longRun = 16
+	const byChance = 16
 	for segment := range strings.SplitSeq(token, ".") {
 		if segment != "" && strings.Contains(text, segment) {
 			return true
 		}
 	}
-	runs := strings.FieldsFuncSeq(text, func(c rune) bool { return !isBase64URL(c) })
-	for run := range runs {
-		if len(run) >= longRun && strings.Contains(token, run) {
+	joined := strings.Map(func(c rune) rune {
+		if isBase64URL(c) {
+			return c
+		}
+		return -1
+	}, text)
+	for i := range len(joined) - byChance + 1 {
+		if strings.Contains(token, joined[i:i+byChance]) {
 			return true
 		}
 	}

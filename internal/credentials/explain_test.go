@@ -24,6 +24,7 @@ func TestForeign(t *testing.T) {
 		{"the token cut off", "bad token " + token[:40], dropped},
 		{"the middle of a segment", "near " + token[25:45], dropped},
 		{"the token with control characters between", "eyJh\x00bGci\x01OiJSUzI1NiJ9", dropped},
+		{"the token in short lines", "eyJhbGci\nOiJSUzI1\nNiJ9.eyJ\nzdWIiOiJ", dropped},
 		{"a segment beyond the cut", strings.Repeat("x ", 300) + token, dropped},
 	}
 	for _, tt := range tests {

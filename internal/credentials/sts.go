@@ -99,7 +99,7 @@ func (s *STS) AssumeRoleWithWebIdentity(ctx context.Context, in *sts.AssumeRoleW
 	// stscreds would pass on an answer without an expiration as one that has
 	// expired in the year 1.
 	if out.Credentials == nil || out.Credentials.Expiration == nil {
-		return nil, s.invalidResponse("HTTP 200 with no credentials, or none that expire")
+		return nil, s.invalidResponse("a success without credentials that expire")
 	}
 	return out, nil
 }

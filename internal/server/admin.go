@@ -9,13 +9,19 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
+// maxScrapes is how many may be at the metrics at once: each takes some 100 kB,
+// and anybody in the cluster can ask.
+const maxScrapes = 8
+
 // NewAdmin returns the handler of what anybody may see: metrics, whether the
 // process answers, and whether it is ready, which is when ready returns nil.
 // Of an error of ready only its ErrorCode is shown: messages may name roles.
 func NewAdmin(metrics prometheus.Gatherer, ready func() error) http.Handler {
 	mux := http.NewServeMux()
-	// Compressing ten kilobytes costs a megabyte of buffers.
-	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{DisableCompression: true}))
+	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{
+		DisableCompression:  true, // for ten kilobytes it would take a megabyte of buffers
+		MaxRequestsInFlight: maxScrapes,
+	}))
 	mux.Handle("GET /healthz", healthz())
 	mux.Handle("GET /readyz", readyz(ready))
 	return mux

@@ -3,6 +3,7 @@ package server
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"strings"
@@ -13,7 +14,7 @@ import (
 const (
 	// maxAuthorization bounds an authorization token, in bytes: it has to fit
 	// into the headers that the listener reads.
-	maxAuthorization = 8 << 10
+	maxAuthorization = 4 << 10
 
 	// authorizationAge is how long a token that was read from its file is
 	// used before the file is looked at again.
@@ -84,7 +85,7 @@ func (a *Authorization) look(now int64) {
 	token, err := readToken(a.file)
 	if err != nil {
 		if !a.failing.Swap(true) {
-			a.log.Warn("authorization token unusable, the last good one counts", "error", err.Error())
+			a.log.Warn("authorization token unusable, the last good one counts", "file", a.file, "error", err.Error())
 		}
 		return
 	}
@@ -95,28 +96,31 @@ func (a *Authorization) look(now int64) {
 	}
 }
 
-// readToken reads a token from a file. Its errors name the file, never repeat
-// what it holds.
+// readToken reads a token from a file. Its errors repeat neither what the file
+// holds nor its name, which is a token where somebody has mixed up the two.
 func readToken(file string) (string, error) {
 	info, err := os.Stat(file)
 	if err != nil {
-		return "", err
+		return "", withoutPath(err)
 	}
 	if !info.Mode().IsRegular() {
-		return "", fmt.Errorf("%s is not a regular file", file)
+		return "", errors.New("not a regular file")
 	}
 	if info.Size() > 2*maxAuthorization {
-		return "", fmt.Errorf("%s has %d bytes, an authorization token at most %d", file, info.Size(), maxAuthorization)
+		return "", fmt.Errorf("the file has %d bytes, an authorization token at most %d", info.Size(), maxAuthorization)
 	}
 	raw, err := os.ReadFile(file)
 	if err != nil {
-		return "", err
+		return "", withoutPath(err)
 	}
-	token, err := checkToken(string(raw))
-	if err != nil {
-		return "", fmt.Errorf("%s: %w", file, err)
+	return checkToken(string(raw))
+}
+
+func withoutPath(err error) error {
+	if pathErr, ok := errors.AsType[*fs.PathError](err); ok {
+		return pathErr.Err
 	}
-	return token, nil
+	return err
 }
 
 // checkToken removes white space around a token and tells why it cannot be

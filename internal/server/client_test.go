@@ -145,7 +145,7 @@ func serve(t testing.TB, handler http.Handler) string {
 func serveOn(t testing.TB, ln net.Listener, handler http.Handler, log *slog.Logger) {
 	t.Helper()
 	ctx, ended := t.Context(), make(chan error, 1)
-	go func() { ended <- Serve(ctx, ln, handler, log) }()
+	go func() { ended <- Serve(ctx, ln, handler, NewLimit(DoorConnections), log) }()
 	t.Cleanup(func() {
 		if err := <-ended; err != nil {
 			t.Errorf("Serve: %v", err)

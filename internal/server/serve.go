@@ -23,7 +23,7 @@ const (
 	// sent a request.
 	drainTime = 800 * time.Millisecond
 
-	maxHeaderBytes = 16 << 10
+	maxHeaderBytes = 8 << 10
 )
 
 // Serve answers the requests on ln by handler until ctx is done; then it
@@ -31,8 +31,8 @@ const (
 // It returns an error if it cannot go on before that.
 //
 // A client can neither hold it up nor fill its memory: headers, bodies and
-// idle connections have time limits and connections are bounded in number.
-func Serve(ctx context.Context, ln net.Listener, handler http.Handler, log *slog.Logger) error {
+// idle connections have time limits, and limit bounds connections in number.
+func Serve(ctx context.Context, ln net.Listener, handler http.Handler, limit *Limit, log *slog.Logger) error {
 	srv := &http.Server{
 		Handler:           handler,
 		ReadHeaderTimeout: readTimeout,
@@ -40,7 +40,7 @@ func Serve(ctx context.Context, ln net.Listener, handler http.Handler, log *slog
 		WriteTimeout:      writeTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
-		ConnState:         newConnections(maxConnections).track,
+		ConnState:         limit.track,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 		// Else net/http answers OPTIONS * by itself, whoever asks.
 		DisableGeneralOptionsHandler: true,
@@ -54,7 +54,7 @@ func Serve(ctx context.Context, ln net.Listener, handler http.Handler, log *slog
 			srv.Close()
 		}
 	})
-	err := srv.Serve(ln)
+	err := srv.Serve(limit.listener(ln))
 	if stop() {
 		return err
 	}

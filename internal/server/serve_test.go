@@ -100,7 +100,7 @@ func TestServeEndsWithinASecond(t *testing.T) {
 				ctx, cancel := context.WithCancel(t.Context())
 				ended := make(chan error, 1)
 				ln := newPipes()
-				go func() { ended <- Serve(ctx, ln, handler, slog.New(slog.DiscardHandler)) }()
+				go func() { ended <- Serve(ctx, ln, handler, NewLimit(DoorConnections), slog.New(slog.DiscardHandler)) }()
 				conn := ln.dial(t)
 				tt.begin(t, conn)
 				synctest.Wait()
@@ -149,7 +149,7 @@ func TestServeEndsOnSockets(t *testing.T) {
 	})
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	go func() { ended <- Serve(ctx, ln, handler, slog.New(slog.DiscardHandler)) }()
+	go func() { ended <- Serve(ctx, ln, handler, NewLimit(DoorConnections), slog.New(slog.DiscardHandler)) }()
 
 	dial(t, addr)
 	io.WriteString(dial(t, addr), goodRequest[:20])
@@ -188,7 +188,7 @@ func TestServeWithAContextThatHasEnded(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	ln := listen(t, "127.0.0.1:0")
-	if err := Serve(ctx, ln, http.NotFoundHandler(), slog.New(slog.DiscardHandler)); err != nil {
+	if err := Serve(ctx, ln, http.NotFoundHandler(), NewLimit(DoorConnections), slog.New(slog.DiscardHandler)); err != nil {
 		t.Errorf("Serve: %v", err)
 	}
 	if _, err := ln.Accept(); !errors.Is(err, net.ErrClosed) {
@@ -200,7 +200,9 @@ func TestServeFailsWithItsListener(t *testing.T) {
 	t.Parallel()
 	ln := listen(t, "127.0.0.1:0")
 	ended := make(chan error, 1)
-	go func() { ended <- Serve(t.Context(), ln, http.NotFoundHandler(), slog.New(slog.DiscardHandler)) }()
+	go func() {
+		ended <- Serve(t.Context(), ln, http.NotFoundHandler(), NewLimit(DoorConnections), slog.New(slog.DiscardHandler))
+	}()
 	exchange(t, ln.Addr().String(), "GET / HTTP/1.1\nHost: localhost") // so that it serves
 	ln.Close()
 	select {

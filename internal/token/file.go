@@ -44,33 +44,46 @@ func (f File) GetIdentityToken() ([]byte, error) {
 func (f File) read() ([]byte, error) {
 	info, err := os.Stat(string(f))
 	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil, errors.New("does not exist: mount a projected volume with a serviceAccountToken source (audience sts.amazonaws.com) there, or correct the setting")
 	case err != nil:
-		return nil, withoutPath(err)
+		return nil, explain(err)
 	case !info.Mode().IsRegular():
 		return nil, errors.New("is not a regular file: name the file in the projected volume, not its directory")
 	case info.Size() > maxFileSize:
-		return nil, fmt.Errorf("has %d bytes, a token has at most %d: name the file of the projected token", info.Size(), maxLength)
+		return nil, fmt.Errorf("has %d bytes, a token has at most %d: %s", info.Size(), maxLength, advice)
 	}
 	raw, err := os.ReadFile(string(f))
-	switch {
-	case errors.Is(err, fs.ErrPermission):
-		return nil, fmt.Errorf("is not readable for user id %d: set fsGroup in the pod's securityContext", os.Getuid())
-	case err != nil:
-		return nil, withoutPath(err)
+	if err != nil {
+		return nil, explain(err)
 	}
 	raw = bytes.TrimSpace(raw)
 	if err := plausible(raw); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %s", err, advice)
 	}
 	return raw, nil
+}
+
+// advice is what to do about a file that holds something else than a token.
+const advice = "name a file that the kubelet writes, from a projected volume with a serviceAccountToken source"
+
+// explain turns an error of the os package into one that says what to do.
+func explain(err error) error {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return errors.New("does not exist: mount a projected volume with a serviceAccountToken source (audience sts.amazonaws.com) there, or correct the setting")
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("is not readable for user id %d: set fsGroup in the pod's securityContext", os.Getuid())
+	}
+	// Without the path, which fileError says.
+	if pathErr, ok := errors.AsType[*fs.PathError](err); ok {
+		err = pathErr.Err
+	}
+	return fmt.Errorf("cannot be read: %w: %s", err, advice)
 }
 
 // plausible tells why raw cannot be a token, or returns nil.
 func plausible(raw []byte) error {
 	if len(raw) == 0 {
-		return errors.New("is empty: the kubelet writes it whole, look for another writer")
+		return errors.New("is empty")
 	}
 	if len(raw) > maxLength {
 		return fmt.Errorf("holds %d characters, STS takes at most %d", len(raw), maxLength)
@@ -94,14 +107,6 @@ func decodeSegment(segment []byte) ([]byte, error) {
 		return nil, errors.New("line break")
 	}
 	return base64.RawURLEncoding.AppendDecode(nil, segment)
-}
-
-// withoutPath takes the path off an error of the os package: fileError says it.
-func withoutPath(err error) error {
-	if pathErr, ok := errors.AsType[*fs.PathError](err); ok {
-		return pathErr.Err
-	}
-	return err
 }
 
 // fileError says why a file has no usable token.

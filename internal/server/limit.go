@@ -1,0 +1,151 @@
+package server
+
+import (
+	"container/list"
+	"net"
+	"net/http"
+	"sync"
+	"syscall"
+	"time"
+)
+
+const (
+	// DoorConnections is the most connections that doors have at a time. Each
+	// costs some 30 kB when its headers are large, and a client that opens one
+	// a request and closes none must not exhaust the memory limit of the pod.
+	DoorConnections = 1024
+
+	// AdminConnections is the same for the admin listener, which anybody in the
+	// cluster can reach and which a few scrapers and probes use.
+	AdminConnections = 32
+
+	// A connection may be closed to make room once it has waited so long for a
+	// request that none can be on its way, or has had the same one for so long
+	// that its client is stuck.
+	longestQuiet   = 500 * time.Millisecond
+	longestRequest = 2 * time.Second
+
+	// roomPeriod is how often a listener without room looks for quiet
+	// connections.
+	roomPeriod = 100 * time.Millisecond
+)
+
+// Limit bounds the connections of the listeners that share it. When there are
+// too many, new ones wait in the kernel until another has ended, or has been
+// quiet for half a second and is closed: a burst of clients is served later, not
+// turned away. It is safe for concurrent use.
+type Limit struct {
+	most  int
+	freed chan struct{} // tells that a connection has ended
+
+	mu sync.Mutex
+	// mu guards the fields below.
+	byConn map[net.Conn]*list.Element
+	quiet  *list.List // of connection, the one whose state is oldest first
+}
+
+type connection struct {
+	conn  net.Conn
+	state http.ConnState
+	since time.Time // when it came into state
+}
+
+// spare tells whether c may be closed to make room.
+func (c *connection) spare(now time.Time) bool {
+	if c.state == http.StateActive {
+		return now.Sub(c.since) >= longestRequest
+	}
+	return now.Sub(c.since) >= longestQuiet
+}
+
+// NewLimit returns a Limit of that many connections, or of an eighth of the
+// file descriptors that the process may have, if that is less: without any left
+// neither the token could be read nor STS be asked.
+func NewLimit(most int) *Limit {
+	var files syscall.Rlimit
+	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files) == nil {
+		most = max(1, int(min(uint64(most), files.Cur/8)))
+	}
+	return &Limit{most: most, freed: make(chan struct{}, 1), byConn: make(map[net.Conn]*list.Element), quiet: list.New()}
+}
+
+// listener returns a listener that accepts no more connections than l allows.
+func (l *Limit) listener(ln net.Listener) net.Listener {
+	return &limitedListener{Listener: ln, limit: l, closed: make(chan struct{})}
+}
+
+type limitedListener struct {
+	net.Listener
+	limit  *Limit
+	once   sync.Once
+	closed chan struct{}
+}
+
+func (ln *limitedListener) Accept() (net.Conn, error) {
+	ln.limit.waitForRoom(ln.closed)
+	return ln.Listener.Accept()
+}
+
+func (ln *limitedListener) Close() error {
+	ln.once.Do(func() { close(ln.closed) })
+	return ln.Listener.Close()
+}
+
+// waitForRoom returns when there is room for another connection, or closed is.
+func (l *Limit) waitForRoom(closed <-chan struct{}) {
+	for !l.hasRoom(time.Now()) {
+		select {
+		case <-closed:
+			return
+		case <-l.freed:
+		case <-time.After(roomPeriod):
+		}
+	}
+}
+
+// hasRoom tells whether there is room for another connection, after closing the
+// quietest one if need be.
+func (l *Limit) hasRoom(now time.Time) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.byConn) < l.most {
+		return true
+	}
+	for element := l.quiet.Front(); element != nil; element = element.Next() {
+		if quietest := element.Value.(*connection); quietest.spare(now) {
+			// Its StateClosed comes when the server's goroutine notices.
+			l.forget(quietest.conn)
+			quietest.conn.Close()
+			return true
+		}
+	}
+	return false
+}
+
+// track is an http.Server's ConnState hook.
+func (l *Limit) track(conn net.Conn, state http.ConnState) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	element, known := l.byConn[conn]
+	switch {
+	case state == http.StateClosed || state == http.StateHijacked:
+		l.forget(conn)
+		select {
+		case l.freed <- struct{}{}:
+		default:
+		}
+	case known:
+		*element.Value.(*connection) = connection{conn, state, time.Now()}
+		l.quiet.MoveToBack(element)
+	case state == http.StateNew:
+		l.byConn[conn] = l.quiet.PushBack(&connection{conn, state, time.Now()})
+	}
+}
+
+// forget takes a connection off the lists; the caller holds mu.
+func (l *Limit) forget(conn net.Conn) {
+	if element, known := l.byConn[conn]; known {
+		l.quiet.Remove(element)
+		delete(l.byConn, conn)
+	}
+}

@@ -1,0 +1,212 @@
+package server
+
+import (
+	"bufio"
+	"context"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// end is a connection of which only its being closed matters.
+type end struct {
+	net.Conn
+	closed bool
+}
+
+func (e *end) Close() error {
+	e.closed = true
+	return nil
+}
+
+// Which connection goes when there is no room: the connections come one after
+// the other, then get into their states in the same order, then wait.
+func TestHasRoom(t *testing.T) {
+	const fresh, active, idle = http.StateNew, http.StateActive, http.StateIdle
+	tests := []struct {
+		name   string
+		states []http.ConnState
+		wait   time.Duration
+		room   bool
+		want   int // the one that is closed, -1: none
+	}{
+		{"room left", []http.ConnState{fresh, idle}, 0, true, -1},
+		{"all are new", []http.ConnState{fresh, fresh, fresh}, 0, false, -1},
+		{"all have just been answered", []http.ConnState{idle, idle, idle}, longestQuiet - 10*time.Millisecond, false, -1},
+		{"the oldest that never sent a request", []http.ConnState{fresh, fresh, idle}, longestQuiet, true, 0},
+		{"the oldest idle one", []http.ConnState{idle, idle, active}, longestQuiet, true, 0},
+		{"not one with a request", []http.ConnState{active, idle, idle}, longestQuiet, true, 1},
+		{"not the two with a request", []http.ConnState{active, active, idle}, longestQuiet, true, 2},
+		{"all are busy", []http.ConnState{active, active, active}, longestRequest - 10*time.Millisecond, false, -1},
+		{"one that is stuck", []http.ConnState{active, active, active}, longestRequest, true, 0},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l := NewLimit(3)
+				var ends []*end
+				for range tt.states {
+					e := new(end)
+					ends = append(ends, e)
+					l.track(e, fresh)
+					time.Sleep(time.Millisecond)
+				}
+				for i, state := range tt.states {
+					if state != fresh {
+						l.track(ends[i], active)
+						l.track(ends[i], state)
+					}
+					time.Sleep(time.Millisecond)
+				}
+				time.Sleep(tt.wait)
+				if room := l.hasRoom(time.Now()); room != tt.room {
+					t.Errorf("room: %v, want %v", room, tt.room)
+				}
+				for i, e := range ends {
+					if e.closed != (i == tt.want) {
+						t.Errorf("connection %d closed: %v", i, e.closed)
+					}
+					l.track(e, http.StateClosed)
+				}
+				checkEmpty(t, l)
+			})
+		})
+	}
+}
+
+// The hook of a connection that was closed can still run once more with
+// another state, before it runs with StateClosed.
+func TestClosedConnectionIsForgotten(t *testing.T) {
+	for _, last := range []http.ConnState{http.StateClosed, http.StateHijacked} {
+		synctest.Test(t, func(t *testing.T) {
+			l := NewLimit(1)
+			first := new(end)
+			l.track(first, http.StateNew)
+			time.Sleep(longestQuiet)
+			if !l.hasRoom(time.Now()) || !first.closed {
+				t.Errorf("first closed: %v", first.closed)
+			}
+			l.track(first, http.StateActive)
+			checkEmpty(t, l)
+			l.track(first, last)
+			checkEmpty(t, l)
+		})
+	}
+}
+
+func checkEmpty(t *testing.T, c *Limit) {
+	t.Helper()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.byConn) != 0 || c.quiet.Len() != 0 {
+		t.Errorf("%d connections in the map and %d in the list, want none", len(c.byConn), c.quiet.Len())
+	}
+}
+
+// A burst of clients beyond the limit is served to the last one, also of those
+// that keep their connections, and of all that nothing is left in the end.
+func TestABurstIsServed(t *testing.T) {
+	t.Parallel()
+	limit := NewLimit(8)
+	ln := listen(t, "127.0.0.1:0")
+	serveLimited(t, ln, newDoor(always(sample()), nil), limit)
+	var clients sync.WaitGroup
+	for range 100 {
+		clients.Go(func() {
+			if got := exchange(t, ln.Addr().String(), "GET /v1/credentials HTTP/1.1\nHost: localhost\nConnection: close"); got.body != golden {
+				t.Errorf("got %d %s", got.status, got.body)
+			}
+		})
+	}
+	clients.Wait()
+	waitEmpty(t, limit)
+}
+
+// A client that opens connections and closes none cannot keep others out.
+func TestAGreedyClientKeepsNobodyOut(t *testing.T) {
+	t.Parallel()
+	limit := NewLimit(8)
+	ln := listen(t, "127.0.0.1:0")
+	serveLimited(t, ln, newDoor(always(sample()), nil), limit)
+	var greedy []net.Conn
+	for i := range 40 {
+		conn := dial(t, ln.Addr().String())
+		greedy = append(greedy, conn)
+		if i%2 == 0 { // one that is idle instead of new
+			io.WriteString(conn, goodRequest)
+			if _, err := http.ReadResponse(bufio.NewReader(conn), nil); err != nil {
+				t.Fatalf("connection %d: %v", i, err)
+			}
+		}
+	}
+	if got := exchange(t, ln.Addr().String(), "GET /v1/credentials HTTP/1.1\nHost: localhost\nConnection: close"); got.body != golden {
+		t.Errorf("got %d %s", got.status, got.body)
+	}
+	if n := limit.len(); n > 8 {
+		t.Errorf("%d connections, the limit is 8", n)
+	}
+	for _, conn := range greedy {
+		conn.Close()
+	}
+	waitEmpty(t, limit)
+}
+
+// A listener that waits for room ends with the rest.
+func TestAFullListenerEnds(t *testing.T) {
+	t.Parallel()
+	limit := NewLimit(1)
+	ln := listen(t, "127.0.0.1:0")
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error)
+	go func() {
+		ended <- Serve(ctx, ln, newDoor(always(sample()), nil), limit, slog.New(slog.DiscardHandler))
+	}()
+	dial(t, ln.Addr().String())
+	for deadline := time.Now().Add(patience); limit.len() < 1 && time.Now().Before(deadline); {
+		time.Sleep(time.Millisecond)
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	waitEmpty(t, limit)
+}
+
+func TestLimitLeavesFileDescriptors(t *testing.T) {
+	t.Parallel()
+	if most := NewLimit(1 << 40).most; most < 1 || most >= 1<<40 {
+		t.Errorf("the limit is %d", most)
+	}
+}
+
+func serveLimited(t *testing.T, ln net.Listener, handler http.Handler, limit *Limit) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	served := make(chan error, 1)
+	go func() { served <- Serve(ctx, ln, handler, limit, slog.New(slog.DiscardHandler)) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-served; err != nil {
+			t.Errorf("Serve: %v", err)
+		}
+	})
+}
+
+func waitEmpty(t *testing.T, l *Limit) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); l.len() > 0 && time.Now().Before(deadline); {
+		time.Sleep(time.Millisecond)
+	}
+	checkEmpty(t, l)
+}
+
+func (l *Limit) len() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.byConn)
+}
