@@ -58,13 +58,13 @@ func (c *connection) spare(now time.Time) bool {
 	return now.Sub(c.since) >= longestQuiet
 }
 
-// NewLimit returns a Limit of that many connections, or of an eighth of the
+// NewLimit returns a Limit of that many connections, or of a quarter of the
 // file descriptors that the process may have, if that is less: without any left
 // neither the token could be read nor STS be asked.
 func NewLimit(most int) *Limit {
 	var files syscall.Rlimit
 	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files) == nil {
-		most = max(1, int(min(uint64(most), files.Cur/8)))
+		most = max(1, int(min(uint64(most), files.Cur/4)))
 	}
 	return &Limit{most: most, freed: make(chan struct{}, 1), byConn: make(map[net.Conn]*list.Element), quiet: list.New()}
 }

@@ -16,15 +16,12 @@ import (
 )
 
 func main() {
-	sess, err := session.NewSession()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
 	questions := bufio.NewScanner(os.Stdin)
 	answers := json.NewEncoder(os.Stdout)
+	os.Stdout = os.Stderr // where the SDK's logger writes
+	sess, sessionErr := session.NewSession()
 	for questions.Scan() {
-		answer, err := reply(sess, questions.Text())
+		answer, err := reply(sess, sessionErr, questions.Text())
 		if err != nil {
 			answer = map[string]string{"error": err.Error()}
 		}
@@ -32,11 +29,13 @@ func main() {
 	}
 }
 
-func reply(sess *session.Session, question string) (map[string]string, error) {
+func reply(sess *session.Session, sessionErr error, question string) (map[string]string, error) {
 	var n int
 	switch {
 	case question == "hello":
 		return map[string]string{}, nil
+	case sessionErr != nil:
+		return nil, sessionErr
 	case question == "identity":
 		out, err := sts.New(sess).GetCallerIdentity(&sts.GetCallerIdentityInput{})
 		if err != nil {
