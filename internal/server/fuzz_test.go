@@ -78,6 +78,9 @@ var (
 
 // ownHost reads a host as a client does that is about to connect to it.
 func ownHost(host string, local net.IP) bool {
+	if ip := net.ParseIP(host); ip != nil { // of IPv6 without brackets too
+		return ip.IsLoopback() || ip.Equal(local)
+	}
 	u, err := url.Parse("http://" + host + "/")
 	if err != nil || u.Host != host || u.User != nil {
 		return false

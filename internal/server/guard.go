@@ -51,11 +51,15 @@ func (g *Guard) check(r *http.Request) *refusal {
 
 // localHost tells whether the Host of r is localhost, a loopback address or the
 // address that the connection was accepted on, with or without a port: the AWS
-// C runtime sends none. Any other name is one that an attacker has made to
-// resolve to a loopback address (DNS rebinding).
+// C runtime sends none, and leaves an IPv6 address without its brackets (aws-crt
+// 1.33.2). Any other name is one that an attacker has made to resolve to a
+// loopback address (DNS rebinding).
 //
 // It reads r.Host, because net/http keeps that header out of r.Header.
 func localHost(r *http.Request) bool {
+	if addr, err := netip.ParseAddr(r.Host); err == nil {
+		return localAddr(r, addr)
+	}
 	host := r.Host
 	if i := strings.LastIndexByte(host, ':'); i >= 0 && !strings.HasSuffix(host, "]") {
 		if !isPort(host[i+1:]) {
@@ -71,7 +75,12 @@ func localHost(r *http.Request) bool {
 		host = host[1 : len(host)-1]
 	}
 	addr, err := netip.ParseAddr(host)
-	if err != nil || addr.Zone() != "" || addr.Is4() == bracketed {
+	return err == nil && addr.Is6() == bracketed && localAddr(r, addr)
+}
+
+// localAddr tells whether addr is a loopback address, or the one that r came to.
+func localAddr(r *http.Request, addr netip.Addr) bool {
+	if addr.Zone() != "" {
 		return false
 	}
 	if addr.IsLoopback() {

@@ -62,7 +62,7 @@ func TestLocalHost(t *testing.T) {
 		{name: "128.0.0.1", want: false},
 		{name: "169.254.169.254", want: false},
 		{name: "[127.0.0.1]", want: false},
-		{name: "::1", want: false},
+		{name: "::1", want: true},
 		{name: "::1:80", want: false},
 		{name: "[::1", want: false},
 		{name: "::1]", want: false},
