@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"time"
@@ -24,6 +25,14 @@ func (c testCase) limit() time.Duration {
 	return 90 * time.Second
 }
 
+// reason returns why the case cannot apply to a release, or nothing.
+func (c testCase) reason(r release) string {
+	if r.marked("program") && c.name != "work" {
+		return "a program that answers no questions"
+	}
+	return c.skip(r)
+}
+
 const (
 	fullURI    = "AWS_CONTAINER_CREDENTIALS_FULL_URI="
 	noMetadata = "AWS_EC2_METADATA_DISABLED=true"
@@ -39,12 +48,21 @@ func keeps(r release) string {
 	return ""
 }
 
+// works is for what only programs with an SDK inside do.
+func works(r release) string {
+	if !r.marked("works") {
+		return "an SDK, not a program"
+	}
+	return ""
+}
+
 func cases() []testCase {
 	return []testCase{
 		{"first", "gets credentials, and STS says that they are the pod's role", false, first, always},
 		{"renewal", "sees renewed credentials without a restart, asking within its refresh window", false, renewal, always},
 		{"window", "sees renewed credentials when its refresh window begins", true, renewalAtWindow, keeps},
 		{"early", "asks before the sidecar has credentials", false, early, always},
+		{"recovery", "asks again after the sidecar has had none, and gets credentials", false, recovery, always},
 		{"restart", "outlives a restart of the sidecar", false, restart, always},
 		{"outage", "gets credentials while STS is down", false, outage, always},
 		{"token", "sends AWS_CONTAINER_AUTHORIZATION_TOKEN", false, authorization, always},
@@ -55,6 +73,7 @@ func cases() []testCase {
 		{"no_proxy", "the same with NO_PROXY", false, proxied("NO_PROXY=127.0.0.1,localhost", "no_proxy=127.0.0.1,localhost"), always},
 		{"outside", "requests for a thousand signing calls, before its refresh window", false, calls(time.Hour), keeps},
 		{"inside", "the same within it", false, callsInside, keeps},
+		{"work", "puts a file into S3, and gets it back", false, work, works},
 		{"web_identity", "which wins if web identity is there too", false, webIdentity, always},
 		{"unavailable", "what it does when the sidecar has none", false, unavailable(), always},
 		{"no_metadata", "the same with AWS_EC2_METADATA_DISABLED", false, unavailable(noMetadata), always},
@@ -73,7 +92,7 @@ func first(t *trial) error {
 	case err != nil:
 		return err
 	case a.Error != "":
-		return errSeen("fails")
+		return verdict("fails")
 	case a.ARN != t.sts.Credentials()[0].SessionARN:
 		return fmt.Errorf("it is %q, not %q", a.ARN, t.sts.Credentials()[0].SessionARN)
 	}
@@ -85,7 +104,7 @@ func first(t *trial) error {
 func renewal(t *trial) error {
 	lifetime := 14 * time.Second
 	if w := t.job.Release.Window; 0 < w && w < time.Minute {
-		lifetime = w + 10*time.Second
+		lifetime = w * 7 / 2 // so that the sidecar has renewed when the window begins
 	}
 	return renewed(t, lifetime, time.Second)
 }
@@ -117,7 +136,7 @@ func renewed(t *trial, lifetime, period time.Duration) error {
 			return nil
 		}
 	}
-	return errSeen("keeps the first credentials")
+	return verdict("keeps the first credentials")
 }
 
 // early has STS answer after the client has asked, well within what the sidecar
@@ -140,11 +159,35 @@ func early(t *trial) error {
 	return err
 }
 
-func restart(t *trial) error {
-	t.sts.SetGrantLifetime(time.Minute)
-	if t.job.Release.Window == 15*time.Second {
-		t.sts.SetGrantLifetime(12 * time.Second)
+func recovery(t *trial) error {
+	t.sts.Always(standin.Refuse(http.StatusForbidden, "AccessDenied", "Not authorized"))
+	if err := t.startSidecar(); err != nil {
+		return err
 	}
+	if err := t.until(15*time.Second, "the sidecar does not listen", func() bool { return t.answers(endpoint) }); err != nil {
+		return err
+	}
+	if err := t.start(fullURI+endpoint, noMetadata); err != nil {
+		return err
+	}
+	if _, err := t.key(); err == nil {
+		return errors.New("it has credentials that nobody gave it")
+	}
+	t.sts.Always(nil)
+	err := t.until(30*time.Second, "the sidecar does not recover", func() bool { return len(t.sts.Credentials()) > 0 })
+	if err != nil {
+		return err
+	}
+	_, err = t.key()
+	return err
+}
+
+func restart(t *trial) error {
+	lifetime := time.Minute
+	if w := t.job.Release.Window; 0 < w && w < time.Minute {
+		lifetime = w + 5*time.Second
+	}
+	t.sts.SetGrantLifetime(lifetime)
 	if err := t.serve(); err != nil {
 		return err
 	}
@@ -159,11 +202,14 @@ func restart(t *trial) error {
 	if err := t.serve(); err != nil {
 		return err
 	}
-	key, err := t.key()
-	if err == nil && key == old {
-		return errSeen("keeps the first credentials")
+	// Some ask only at the end of a random part of their window.
+	for deadline := time.Now().Add(lifetime); time.Now().Before(deadline); time.Sleep(time.Second) {
+		key, err := t.key()
+		if err != nil || key != old {
+			return err
+		}
 	}
-	return err
+	return verdict("keeps the first credentials")
 }
 
 func outage(t *trial) error {
@@ -176,11 +222,10 @@ func outage(t *trial) error {
 		return err
 	}
 	// The sidecar fails to renew after 10 to 13 s.
-	for range 15 {
+	for deadline := time.Now().Add(15 * time.Second); time.Now().Before(deadline); time.Sleep(time.Second) {
 		if _, err := t.key(); err != nil {
 			return err
 		}
-		time.Sleep(time.Second)
 	}
 	return nil
 }
@@ -229,7 +274,7 @@ func proxied(environment ...string) func(*trial) error {
 		err := ask(t, append(environment, fullURI+endpoint, noMetadata,
 			"HTTP_PROXY=http://"+proxy, "http_proxy=http://"+proxy, "HTTPS_PROXY=http://"+proxy, "https_proxy=http://"+proxy)...)
 		if t.world.proxied.Load() > 0 {
-			return errSeen("asks the proxy")
+			return verdict("asks the proxy")
 		}
 		return err
 	}
@@ -261,7 +306,7 @@ func calls(lifetime time.Duration) func(*trial) error {
 		}
 		a, err := t.say(fmt.Sprintf("sign %d", signing))
 		if err == nil && a.Error != "" {
-			err = errSeen("fails")
+			err = verdict("fails")
 		}
 		if err != nil {
 			return err
@@ -270,14 +315,43 @@ func calls(lifetime time.Duration) func(*trial) error {
 		switch n := after - before; {
 		case err != nil:
 			return err
+		case n == 0:
+			return verdict("never")
 		case n <= 2: // some ask twice at the start
-			return errSeen("once")
+			return verdict("once")
 		case n >= signing*9/10:
-			return errSeen("at every call")
+			return verdict("at every call")
 		default:
-			return errSeen("now and then")
+			return verdict("now and then")
 		}
 	}
+}
+
+// work has a program store a file at S3, and compare what comes back. That S3
+// takes any credentials: the sidecar knows whether they are its own.
+func work(t *trial) error {
+	if err := t.serve(); err != nil {
+		return err
+	}
+	before, err := t.served()
+	if err != nil {
+		return err
+	}
+	if err := t.start(fullURI+endpoint, noMetadata); err != nil {
+		return err
+	}
+	a, err := t.say("work")
+	switch {
+	case err != nil:
+		return err
+	case a.Error != "":
+		return verdict("fails")
+	}
+	after, err := t.served()
+	if err == nil && after == before {
+		err = verdict("works without the sidecar")
+	}
+	return err
 }
 
 func webIdentity(t *trial) error {
@@ -293,7 +367,7 @@ func webIdentity(t *trial) error {
 	if err != nil {
 		return err
 	}
-	return errSeen(t.roleOf(key))
+	return verdict(t.roleOf(key))
 }
 
 func unavailable(environment ...string) func(*trial) error {
@@ -312,6 +386,6 @@ func unavailable(environment ...string) func(*trial) error {
 		if err != nil {
 			return err
 		}
-		return errSeen(t.roleOf(key))
+		return verdict(t.roleOf(key))
 	}
 }

@@ -31,7 +31,7 @@ func (s *suite) checkDocs() error {
 }
 
 // docs returns docs/compatibility.md: the text of compatibility.md here, in
-// which lines stand for the table and for what the drivers' authors found out.
+// which two lines stand for the table and for findings.md.
 func (s *suite) docs() ([]byte, error) {
 	text, err := os.ReadFile(filepath.Join(s.dir, "compatibility.md"))
 	if err != nil {
@@ -41,29 +41,12 @@ func (s *suite) docs() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	findings, err := os.ReadFile(filepath.Join(s.dir, "findings.md"))
+	if err != nil {
+		return nil, err
+	}
 	text = bytes.Replace(text, []byte("{{table}}\n"), table, 1)
-	findings, err := s.findings()
-	if err != nil {
-		return nil, err
-	}
 	return bytes.Replace(text, []byte("{{findings}}\n"), findings, 1), nil
-}
-
-// findings returns the findings.md of all drivers that have one.
-func (s *suite) findings() ([]byte, error) {
-	files, err := filepath.Glob(filepath.Join(s.dir, "clients", "*", "findings.md"))
-	if err != nil {
-		return nil, err
-	}
-	var all [][]byte
-	for _, file := range files {
-		content, err := os.ReadFile(file)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, content)
-	}
-	return bytes.Join(all, []byte("\n")), nil
 }
 
 func (s *suite) table() ([]byte, error) {

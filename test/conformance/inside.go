@@ -18,6 +18,7 @@ import (
 type job struct {
 	Release release
 	Quick   bool
+	Case    string // the only one, if not empty
 	Sidecar string
 	Home    string // where the release is installed
 	Driver  string // the directory of its driver
@@ -30,7 +31,7 @@ func (s *suite) outside(ctx context.Context, r release, o options) (map[string]s
 	if err != nil {
 		return nil, err
 	}
-	in, err := json.Marshal(job{r, o.quick, s.sidecar, s.home(r), filepath.Join(s.dir, "clients", r.Driver)})
+	in, err := json.Marshal(job{r, o.quick, o.name, s.sidecar, s.home(r), filepath.Join(s.dir, "clients", r.Driver)})
 	if err != nil {
 		return nil, err
 	}
@@ -68,7 +69,7 @@ func inside(ctx context.Context, stdin io.Reader, stdout, stderr io.Writer) erro
 	}
 	seen := make(map[string]string)
 	for _, c := range cases() {
-		if c.slow && j.Quick {
+		if c.slow && j.Quick || j.Case != "" && j.Case != c.name {
 			continue
 		}
 		t := &trial{job: j, world: w, dir: filepath.Join(dir, c.name), stderr: stderr}

@@ -36,6 +36,7 @@ type options struct {
 	list   bool   // print the releases
 	quick  bool   // a release and the cases of each that take seconds
 	client string // one release only
+	name   string // one case only
 	update bool   // write what was seen to results.json and docs/compatibility.md
 	docs   bool   // only say whether docs/compatibility.md is that of results.json
 	inside bool   // this process is in namespaces of its own: try one release
@@ -47,6 +48,7 @@ func parse(args []string, stderr io.Writer) (o options, err error) {
 	flags.BoolVar(&o.list, "list", false, "print the releases, one a line: language package version")
 	flags.BoolVar(&o.quick, "quick", false, "only the releases marked quick (or those of --client), and the cases that take seconds")
 	flags.StringVar(&o.client, "client", "", "only the release `\"language package version\"`, or those of which that is a part")
+	flags.StringVar(&o.name, "case", "", "only the case of that name")
 	flags.BoolVar(&o.update, "update", false, "write results.json and docs/compatibility.md instead of comparing with them")
 	flags.BoolVar(&o.docs, "docs", false, "only say whether docs/compatibility.md is what results.json makes")
 	flags.BoolVar(&o.inside, "inside", false, "used by the command itself")

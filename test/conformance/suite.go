@@ -102,7 +102,7 @@ func (s *suite) build(ctx context.Context) error {
 
 // home returns where a release is installed.
 func (s *suite) home(r release) string {
-	return filepath.Join(s.cache, r.Driver, strings.ReplaceAll(r.Package, "/", "_")+"@"+r.Version)
+	return filepath.Join(s.cache, r.Driver, strings.NewReplacer("/", "_", " ", "@").Replace(r.String()))
 }
 
 // install runs the driver's script, unless it has been run for the release by
@@ -165,7 +165,7 @@ func (s *suite) width(o options) int {
 	if o.quick {
 		return 2
 	}
-	return 6
+	return 12
 }
 
 // fingerprint changes when a driver's files do, or what it is told.
@@ -176,7 +176,7 @@ func fingerprint(driver string, r release) (string, error) {
 			return err
 		}
 		content, err := os.ReadFile(path)
-		fmt.Fprintf(&b, "%s %q\n", path, content)
+		fmt.Fprintf(&b, "%s %q\n", d.Name(), content)
 		return err
 	})
 	if err != nil {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -34,17 +33,18 @@ type trial struct {
 	sts     *standin.STS
 	sidecar *exec.Cmd
 	client  *client
-	log     bytes.Buffer // what sidecar and client said
+	log     *os.File // what sidecar and client said
 }
 
-// errSeen ends a case with a verdict.
-type errSeen string
+// verdict is an error that ends a case which is not ok, but which went as it
+// does with this release.
+type verdict string
 
-func (e errSeen) Error() string { return string(e) }
+func (v verdict) Error() string { return string(v) }
 
 // try returns the verdict of a case: ok, or what else was seen.
 func (t *trial) try(ctx context.Context, c testCase) (string, error) {
-	if reason := c.skip(t.job.Release); reason != "" {
+	if reason := c.reason(t.job.Release); reason != "" {
 		return "n/a: " + reason, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.limit())
@@ -56,16 +56,21 @@ func (t *trial) try(ctx context.Context, c testCase) (string, error) {
 	if err := t.world.volume.Publish("token", t.world.issuer.Token(standin.Claims{})); err != nil {
 		return "", err
 	}
-	err := c.run(t)
+	var err error
+	if t.log, err = os.Create(filepath.Join(t.dir, "log")); err != nil {
+		return "", err
+	}
+	defer t.log.Close()
+	err = c.run(t)
 	t.end()
-	var seen errSeen
-	switch {
-	case err == nil:
+	if err == nil {
 		return "ok", nil
-	case errors.As(err, &seen):
+	}
+	if seen, ok := errors.AsType[verdict](err); ok {
 		return string(seen), nil
 	}
-	fmt.Fprintf(t.stderr, "%s, %s: %v\n%s\n", t.job.Release, c.name, err, t.log.String())
+	log, _ := os.ReadFile(t.log.Name())
+	fmt.Fprintf(t.stderr, "%s, %s: %v\n%s\n", t.job.Release, c.name, err, log)
 	return "error", nil
 }
 
@@ -79,7 +84,7 @@ func (t *trial) startSidecar(environment ...string) error {
 		"AWS_CA_BUNDLE=" + t.world.bundle,
 		"PATH=" + os.Getenv("PATH"),
 	}, environment...)
-	t.sidecar.Stdout, t.sidecar.Stderr = &t.log, &t.log
+	t.sidecar.Stdout, t.sidecar.Stderr = t.log, t.log
 	return t.sidecar.Start()
 }
 
@@ -177,7 +182,7 @@ func (t *trial) start(environment ...string) error {
 		"AWS_CA_BUNDLE=" + t.world.bundle, "SSL_CERT_FILE=" + t.world.bundle, "NODE_EXTRA_CA_CERTS=" + t.world.bundle,
 	}, environment...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	cmd.Stderr = &t.log
+	cmd.Stderr = t.log
 	ask, err := cmd.StdinPipe()
 	if err != nil {
 		return err
@@ -220,28 +225,30 @@ func (t *trial) say(question string) (a answer, err error) {
 	select {
 	case err := <-done:
 		if a.Error != "" {
-			fmt.Fprintf(&t.log, "%s: %s\n", question, a.Error)
+			fmt.Fprintf(t.log, "%s: %s\n", question, a.Error)
 		}
 		return a, err
 	case <-t.ctx.Done():
-		return answer{}, errSeen("hangs")
+		return answer{}, verdict("hangs")
 	}
 }
 
 // key asks the client for the key id that it would sign with.
 func (t *trial) key() (string, error) {
 	a, err := t.say("key")
-	if err == nil && a.Error != "" {
-		err = errSeen("fails")
+	switch {
+	case err != nil:
+		return "", err
+	case a.Error != "":
+		return "", verdict("fails")
+	case a.Key == nodeKey:
+		return "", verdict("the node's role")
 	}
-	return a.Key, err
+	return a.Key, nil
 }
 
 // roleOf returns the role of a key id.
 func (t *trial) roleOf(key string) string {
-	if key == nodeKey {
-		return "the node's role"
-	}
 	for _, c := range t.sts.Credentials() {
 		if c.AccessKeyID == key {
 			_, role, _ := strings.Cut(c.SessionARN, "assumed-role/")
