@@ -48,7 +48,11 @@ func (s *suite) compare(seen results) error {
 			}
 			verdicts++
 			note := ""
-			if want := known[name][c.name]; got != want {
+			switch want, isKnown := known[name][c.name]; {
+			case !isKnown:
+				unexpected++
+				note = "   NOT KNOWN YET: --update notes it"
+			case got != want:
 				unexpected++
 				note = fmt.Sprintf("   UNEXPECTED: known is %q", want)
 			}

@@ -98,6 +98,14 @@ func (t *trial) serve(environment ...string) error {
 	})
 }
 
+// begin has a sidecar that serves, and a client of it.
+func (t *trial) begin() error {
+	if err := t.serve(); err != nil {
+		return err
+	}
+	return t.start(fullURI+endpoint, noMetadata)
+}
+
 // answers tells whether anything answers at a URL.
 func (t *trial) answers(url string) bool {
 	r, err := http.NewRequestWithContext(t.ctx, http.MethodGet, url, nil)

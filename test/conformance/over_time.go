@@ -1,0 +1,136 @@
+package main
+
+import (
+	"errors"
+	"net/http"
+	"time"
+
+	"irsa-sidecar/test/standin"
+)
+
+// The cases of how an SDK gets on over time.
+
+// renewal grants credentials that are within the refresh window of most SDKs
+// from the first, so that the renewed ones are due in seconds.
+func renewal(t *trial) error {
+	lifetime := 14 * time.Second
+	if w := t.job.Release.Window; 0 < w && w < time.Minute {
+		lifetime = w * 7 / 2 // so that the sidecar has renewed when the window begins
+	}
+	return renewed(t, lifetime, time.Second)
+}
+
+func renewalAtWindow(t *trial) error {
+	return renewed(t, t.job.Release.Window+10*time.Second, 5*time.Second)
+}
+
+// renewed asks until the key has changed: the sidecar has renewed it by 65 % of
+// its life.
+func renewed(t *trial, lifetime, period time.Duration) error {
+	t.sts.SetGrantLifetime(lifetime)
+	if err := t.begin(); err != nil {
+		return err
+	}
+	old, err := t.key()
+	if err != nil {
+		return err
+	}
+	for deadline := time.Now().Add(lifetime); time.Now().Before(deadline); time.Sleep(period) {
+		key, err := t.key()
+		if err != nil {
+			return err
+		}
+		if key != old {
+			return nil
+		}
+	}
+	return verdict("keeps the first credentials")
+}
+
+// early has STS answer after the client has asked, well within what the sidecar
+// holds a request for.
+func early(t *trial) error {
+	if err := t.start(fullURI+endpoint, noMetadata); err != nil {
+		return err
+	}
+	t.sts.Next(func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			time.Sleep(700 * time.Millisecond)
+			next.ServeHTTP(w, r)
+		})
+	})
+	if err := t.startSidecar(); err != nil {
+		return err
+	}
+	time.Sleep(500 * time.Millisecond)
+	_, err := t.key()
+	return err
+}
+
+func recovery(t *trial) error {
+	t.sts.Always(standin.Refuse(http.StatusForbidden, "AccessDenied", "Not authorized"))
+	if err := t.startSidecar(); err != nil {
+		return err
+	}
+	if err := t.until(15*time.Second, "the sidecar does not listen", func() bool { return t.answers(endpoint) }); err != nil {
+		return err
+	}
+	if err := t.start(fullURI+endpoint, noMetadata); err != nil {
+		return err
+	}
+	if _, err := t.key(); err == nil {
+		return errors.New("it has credentials that nobody gave it")
+	}
+	t.sts.Always(nil)
+	err := t.until(30*time.Second, "the sidecar does not recover", func() bool { return len(t.sts.Credentials()) > 0 })
+	if err != nil {
+		return err
+	}
+	_, err = t.key()
+	return err
+}
+
+func restart(t *trial) error {
+	lifetime := time.Minute
+	if w := t.job.Release.Window; 0 < w && w < time.Minute {
+		lifetime = w + 5*time.Second
+	}
+	t.sts.SetGrantLifetime(lifetime)
+	if err := t.begin(); err != nil {
+		return err
+	}
+	old, err := t.key()
+	if err != nil {
+		return err
+	}
+	t.stopSidecar()
+	if err := t.serve(); err != nil {
+		return err
+	}
+	// Some ask only at the end of a random part of their window.
+	for deadline := time.Now().Add(lifetime); time.Now().Before(deadline); time.Sleep(time.Second) {
+		key, err := t.key()
+		if err != nil || key != old {
+			return err
+		}
+	}
+	return verdict("keeps the first credentials")
+}
+
+func outage(t *trial) error {
+	t.sts.SetGrantLifetime(20 * time.Second)
+	if err := t.serve(); err != nil {
+		return err
+	}
+	t.sts.Always(standin.Refuse(http.StatusServiceUnavailable, "ServiceUnavailable", "down"))
+	if err := t.start(fullURI+endpoint, noMetadata); err != nil {
+		return err
+	}
+	// The sidecar fails to renew after 10 to 13 s.
+	for deadline := time.Now().Add(15 * time.Second); time.Now().Before(deadline); time.Sleep(time.Second) {
+		if _, err := t.key(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
