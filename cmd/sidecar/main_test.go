@@ -40,7 +40,7 @@ func TestAnSDKGetsTheRole(t *testing.T) {
 			t.Errorf("got %+v, want %+v", got, want)
 		}
 	}
-	if status, output := p.ready(); status != 0 || output != "" {
+	if status, output := p.ready(t); status != 0 || output != "" {
 		t.Errorf("sidecar ready exits with %d and says %q", status, output)
 	}
 	for path, want := range map[string]string{"/readyz": "ok\n", "/healthz": "ok\n", "/metrics": "irsa_sidecar_requests_total{code=\"200\"} 3\n"} {
@@ -61,7 +61,7 @@ func TestWaitsForTheTokenAndSaysSo(t *testing.T) {
 	w := newWorld(t)
 	p := start(t, w.environment())
 	p.waitForLog(t, `"code":"token"`)
-	if status, output := p.ready(); status != 1 || !strings.HasPrefix(output, "token: token file "+w.volume.Path("token")+" does not exist") || strings.Count(output, "\n") != 1 {
+	if status, output := p.ready(t); status != 1 || !strings.HasPrefix(output, "token: token file "+w.volume.Path("token")+" does not exist") || strings.Count(output, "\n") != 1 {
 		t.Errorf("sidecar ready exits with %d and says %q", status, output)
 	}
 	if status, body := get(t, "http://"+p.admin+"/readyz"); status != 503 || body != "not ready: token\n" {
@@ -75,7 +75,7 @@ func TestWaitsForTheTokenAndSaysSo(t *testing.T) {
 	}
 	w.publish(t)
 	p.waitForLog(t, "credentials refreshed")
-	if status, output := p.ready(); status != 0 {
+	if status, output := p.ready(t); status != 0 {
 		t.Errorf("sidecar ready exits with %d and says %q", status, output)
 	}
 }
@@ -88,7 +88,7 @@ func TestSaysWhySTSRefuses(t *testing.T) {
 	p := start(t, w.environment())
 	p.waitForLog(t, `"code":"AccessDenied"`)
 	const want = "AccessDenied: Not authorized to perform sts:AssumeRoleWithWebIdentity (HTTP 403, "
-	if status, output := p.ready(); status != 1 || !strings.HasPrefix(output, want) || strings.Count(output, "\n") != 1 {
+	if status, output := p.ready(t); status != 1 || !strings.HasPrefix(output, want) || strings.Count(output, "\n") != 1 {
 		t.Errorf("sidecar ready exits with %d and says %q", status, output)
 	}
 	_, err := endpointcreds.New("http://"+p.door+"/v1/credentials", func(o *endpointcreds.Options) { o.Retryer = nil }).Retrieve(t.Context())
@@ -132,7 +132,7 @@ func TestInFlightIsAnsweredAtTheEnd(t *testing.T) {
 func TestConfigurationErrorsAreToldTogether(t *testing.T) {
 	t.Parallel()
 	for _, args := range [][]string{{"--bogus", "--duration=1s", "--region", "x y", "what"}, {"ready", "--bogus", "what", "--duration=1s", "--region", "x y", "what"}} {
-		cmd := command(nil, args...)
+		cmd := command(t, nil, args...)
 		out, err := cmd.CombinedOutput()
 		if cmd.ProcessState.ExitCode() != 2 {
 			t.Errorf("exit status: %v", err)
@@ -148,7 +148,7 @@ func TestConfigurationErrorsAreToldTogether(t *testing.T) {
 func TestHelpAndVersion(t *testing.T) {
 	t.Parallel()
 	for arg, want := range map[string]string{"--help": usage, "-h": usage, "--version": readBuild().String() + "\n"} {
-		cmd := command(nil, "--bogus", arg) // whatever else is wrong
+		cmd := command(t, nil, "--bogus", arg) // whatever else is wrong
 		out, err := cmd.Output()
 		if err != nil || string(out) != want {
 			t.Errorf("%s: %v, %q", arg, err, out)
@@ -174,7 +174,7 @@ func TestAPortInUse(t *testing.T) {
 			}
 			defer taken.Close()
 			_, port, _ := net.SplitHostPort(taken.Addr().String())
-			cmd := command(newWorld(t).environment(tt.setting + port))
+			cmd := command(t, newWorld(t).environment(tt.setting+port))
 			out, _ := cmd.CombinedOutput()
 			if cmd.ProcessState.ExitCode() != 1 || !strings.Contains(string(out), "address already in use: another process in this pod has the port") {
 				t.Errorf("exit status %d, %s", cmd.ProcessState.ExitCode(), out)
@@ -193,7 +193,7 @@ func TestNothingAnswersReady(t *testing.T) {
 		other.URL:  "something else than the sidecar answers on ",
 		closed.URL: "the sidecar does not answer: dial tcp ",
 	} {
-		cmd := command(newWorld(t).environment("SIDECAR_PATH=/hunter2", "SIDECAR_LISTEN="+strings.TrimPrefix(url, "http://")), "ready")
+		cmd := command(t, newWorld(t).environment("SIDECAR_PATH=/hunter2", "SIDECAR_LISTEN="+strings.TrimPrefix(url, "http://")), "ready")
 		out, _ := cmd.CombinedOutput()
 		if cmd.ProcessState.ExitCode() != 1 || !strings.HasPrefix(string(out), want) || strings.Contains(string(out), "hunter2") {
 			t.Errorf("exit status %d, %q", cmd.ProcessState.ExitCode(), out)
@@ -216,7 +216,7 @@ func TestNoSecretComesOut(t *testing.T) {
 		status, body := get(t, url)
 		fmt.Fprintln(&everything, status, body)
 	}
-	if status, output := p.ready(); status != 0 {
+	if status, output := p.ready(t); status != 0 {
 		t.Errorf("sidecar ready exits with %d and says %q", status, output)
 	}
 	cmdline, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", p.cmd.Process.Pid))

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -79,8 +80,12 @@ type process struct {
 	waited      error // once ended is closed
 }
 
-func command(environment []string, args ...string) *exec.Cmd {
-	cmd := exec.Command(os.Args[0], args...)
+// command returns the sidecar as a command, which is killed when a minute is
+// over: one that should have ended must not outlive its test.
+func command(t testing.TB, environment []string, args ...string) *exec.Cmd {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	t.Cleanup(cancel)
+	cmd := exec.CommandContext(ctx, os.Args[0], args...)
 	cmd.Env = append([]string{"BE_THE_SIDECAR=1"}, environment...)
 	return cmd
 }
@@ -88,7 +93,7 @@ func command(environment []string, args ...string) *exec.Cmd {
 // start starts a sidecar and waits until it listens.
 func start(t *testing.T, environment []string) *process {
 	t.Helper()
-	p := &process{cmd: command(environment), log: new(lockedBuffer), environment: environment, ended: make(chan struct{})}
+	p := &process{cmd: command(t, environment), log: new(lockedBuffer), environment: environment, ended: make(chan struct{})}
 	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -133,8 +138,8 @@ func (p *process) waitForLog(t *testing.T, text string) {
 }
 
 // ready runs sidecar ready with the environment of p.
-func (p *process) ready() (status int, output string) {
-	cmd := command(append(p.environment, "SIDECAR_LISTEN="+p.door), "ready")
+func (p *process) ready(t *testing.T) (status int, output string) {
+	cmd := command(t, append(p.environment, "SIDECAR_LISTEN="+p.door), "ready")
 	out, _ := cmd.CombinedOutput() // the status says the same
 	return cmd.ProcessState.ExitCode(), string(out)
 }
