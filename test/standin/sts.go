@@ -77,7 +77,7 @@ type STS struct {
 	now         func() time.Time
 	lifetime    time.Duration
 	tokenLength int
-	issuers     []*Issuer
+	providers   []provider
 	roles       map[string]Role
 	audiences   map[string]bool
 	issued      []Credentials
@@ -92,7 +92,7 @@ func NewSTS(issuers ...*Issuer) *STS {
 	return &STS{
 		now:         time.Now,
 		tokenLength: defaultTokenLength,
-		issuers:     issuers,
+		providers:   providers(issuers),
 		roles:       map[string]Role{},
 		audiences:   map[string]bool{defaultAudience: true},
 	}
@@ -115,7 +115,7 @@ func (s *STS) AddRole(role Role) {
 func (s *STS) SetIssuers(issuers ...*Issuer) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.issuers = issuers
+	s.providers = providers(issuers)
 }
 
 // SetClock sets what STS takes for the time; nil is time.Now.

@@ -1,6 +1,7 @@
 package standin
 
 import (
+	"context"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base32"
@@ -45,7 +46,7 @@ func (s *STS) assumeRole(r *http.Request, form url.Values) (*assumeRoleResponse,
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := s.now()
-	claims, err := s.verify(form.Get("WebIdentityToken"), now)
+	claims, err := s.verify(r.Context(), form.Get("WebIdentityToken"), now)
 	if err != nil {
 		return nil, err
 	}
@@ -190,7 +191,7 @@ func checkPolicies(form url.Values) error {
 // verify checks the token as the reference and the IAM user guide describe it.
 // The texts are those that AWS is seen to answer, but for a wrong signature,
 // where it is the reference's. s.mu is held.
-func (s *STS) verify(raw string, now time.Time) (*jwt.Claims, error) {
+func (s *STS) verify(ctx context.Context, raw string, now time.Time) (*jwt.Claims, error) {
 	invalid := func(format string, args ...any) (*jwt.Claims, error) {
 		return nil, refusef(http.StatusBadRequest, "InvalidIdentityToken", format, args...)
 	}
@@ -202,16 +203,16 @@ func (s *STS) verify(raw string, now time.Time) (*jwt.Claims, error) {
 	if missing := missingClaim(claims); missing != "" {
 		return invalid("Missing a required claim: %s", missing)
 	}
-	known := slices.DeleteFunc(slices.Clone(s.issuers), func(i *Issuer) bool { return i.url != claims.Issuer })
+	known := slices.DeleteFunc(slices.Clone(s.providers), func(p provider) bool { return p.issuer != claims.Issuer })
 	if len(known) == 0 {
 		return invalid("No OpenIDConnect provider found in your account for %s", claims.Issuer)
 	}
-	signer := slices.IndexFunc(known, func(i *Issuer) bool { return i.key.KeyID == token.Headers[0].KeyID })
-	if signer < 0 {
+	key := signer(ctx, known, token.Headers[0].KeyID)
+	if key == nil {
 		// The two spaces are AWS's.
 		return invalid("Couldn't retrieve verification key from your identity provider,  please reference AssumeRoleWithWebIdentity documentation for requirements")
 	}
-	if err := token.Claims(known[signer].key.Public()); err != nil {
+	if err := token.Claims(key); err != nil {
 		return invalid("The web identity token that was passed could not be validated by AWS. Get a new identity token from the identity provider and then retry the request.")
 	}
 	if !slices.ContainsFunc(claims.Audience, func(a string) bool { return s.audiences[a] }) {
@@ -225,6 +226,18 @@ func (s *STS) verify(raw string, now time.Time) (*jwt.Claims, error) {
 		return invalid("The web identity token is not valid yet")
 	}
 	return claims, nil
+}
+
+// signer returns the key of that id, nil if none of the providers has it or can
+// be asked.
+func signer(ctx context.Context, known []provider, id string) *jose.JSONWebKey {
+	for _, p := range known {
+		keys, err := p.keys(ctx)
+		if n := slices.IndexFunc(keys, func(k jose.JSONWebKey) bool { return k.KeyID == id }); err == nil && n >= 0 {
+			return &keys[n]
+		}
+	}
+	return nil
 }
 
 func missingClaim(c *jwt.Claims) string {
