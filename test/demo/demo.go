@@ -63,7 +63,7 @@ func (d *demo) build(ctx context.Context) error {
 	for _, b := range []struct{ dir, binary, source string }{
 		{module, d.sidecar.binary, "./cmd/sidecar"},
 		// A module of its own, so that no one else has to download that SDK.
-		{filepath.Join(module, "test", "demo", "client"), d.program.binary, "."},
+		{filepath.Join(module, "test", "client"), d.program.binary, "."},
 	} {
 		start := time.Now()
 		// Without the version control's stamp, which fails in a checkout of somebody else.

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// program is a running one with an old AWS SDK: see the directory client.
+// program is a running one with an old AWS SDK: see test/client.
 type program struct {
 	binary    string
 	questions io.WriteCloser

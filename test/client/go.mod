@@ -1,4 +1,4 @@
-module irsa-sidecar/test/demo/client
+module irsa-sidecar/test/client
 
 go 1.26.0
 
