@@ -1,0 +1,170 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// suite is what all tests share. It does not change once they run.
+type suite struct {
+	image, appImage string
+	address         string   // of this machine, for pods
+	rotate          []string // a command, empty if there is none
+	deploy          string   // a copy of the directory deploy, set up for this cluster
+	issuer          string
+}
+
+var shared suite
+
+// ours marks everything that the tests make.
+const ours = "irsa-sidecar-e2e"
+
+func TestMain(m *testing.M) {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	status, err := run(ctx, m)
+	stop()
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "e2e: %v\n", err)
+		status = 1
+	}
+	os.Exit(status)
+}
+
+func run(ctx context.Context, m *testing.M) (status int, err error) {
+	dir, err := os.MkdirTemp("", ours+"-")
+	if err != nil {
+		return 1, err
+	}
+	defer os.RemoveAll(dir)
+	if err := shared.init(ctx, dir); err != nil {
+		return 1, err
+	}
+	defer func() { err = errors.Join(err, cleanUp()) }()
+	// Told to end, the tests go on for as long as they must; the cluster is left clean.
+	ended := context.AfterFunc(ctx, func() {
+		fmt.Fprintln(os.Stderr, "e2e: told to end:", cleanUp())
+		os.Exit(1)
+	})
+	defer ended()
+	if err := shared.install(ctx); err != nil {
+		return 1, err
+	}
+	return m.Run(), nil
+}
+
+func (s *suite) init(ctx context.Context, dir string) (err error) {
+	s.image, s.appImage = os.Getenv("E2E_IMAGE"), os.Getenv("E2E_APP_IMAGE")
+	s.address, s.rotate = os.Getenv("E2E_ADDRESS"), strings.Fields(os.Getenv("E2E_ROTATE"))
+	if s.image == "" || s.appImage == "" {
+		return errors.New("E2E_IMAGE and E2E_APP_IMAGE must name images: see test/e2e/run")
+	}
+	if s.address == "" {
+		if s.address, err = addressTowardsAPIServer(ctx); err != nil {
+			return err
+		}
+	}
+	var document struct{ Issuer string }
+	if err := kubectlJSON(ctx, &document, "get", "--raw", "/.well-known/openid-configuration"); err != nil {
+		return err
+	}
+	s.issuer = document.Issuer
+	s.deploy = filepath.Join(dir, "deploy")
+	return os.CopyFS(s.deploy, os.DirFS(filepath.Join("..", "..", "deploy")))
+}
+
+// addressTowardsAPIServer returns the address of this machine that packets to the
+// API server come from.
+func addressTowardsAPIServer(ctx context.Context) (string, error) {
+	server, err := kubectl(ctx, "", "config", "view", "--minify", "-o", "jsonpath={.clusters[0].cluster.server}")
+	if err != nil {
+		return "", err
+	}
+	u, err := url.Parse(server)
+	if err != nil {
+		return "", err
+	}
+	port := u.Port()
+	if port == "" {
+		port = "443"
+	}
+	conn, err := net.Dial("udp", net.JoinHostPort(u.Hostname(), port)) // sends nothing
+	if err != nil {
+		return "", err
+	}
+	defer conn.Close()
+	host, _, err := net.SplitHostPort(conn.LocalAddr().String())
+	return host, err
+}
+
+// install sets deploy/inject and deploy/guard up as their files say, limits them to
+// namespaces of the tests, and applies them.
+func (s *suite) install(ctx context.Context) error {
+	const existing = "mutatingadmissionpolicies,validatingadmissionpolicies"
+	names, err := kubectl(ctx, "", "get", existing, "-o", "name")
+	if err != nil {
+		return err
+	}
+	if strings.Contains(names, "/irsa-sidecar") {
+		return fmt.Errorf("this cluster has policies of irsa-sidecar, which the tests would replace:\n%s", names)
+	}
+	err = replaceOnce(filepath.Join(s.deploy, "inject", "kustomization.yaml"),
+		"image=registry.example.com/irsa-sidecar:v0.1.0", "image="+s.image)
+	if err != nil {
+		return err
+	}
+	// As the file says: what else the sidecar needs is added here.
+	err = replaceOnce(filepath.Join(s.deploy, "inject", "policy.yaml"),
+		`{"name": "AWS_REGION", "value": variables.region}`,
+		`{"name": "AWS_REGION", "value": variables.region},
+          {"name": "AWS_ENDPOINT_URL_STS", "value": namespaceObject.metadata.annotations["`+ours+`/sts"]}`)
+	if err != nil {
+		return err
+	}
+	for _, part := range []string{"inject", "guard"} {
+		err := applyKustomization(ctx, "", filepath.Join(s.deploy, ours, part), fmt.Sprintf(`
+resources: [../../%[1]s]
+labels: [{pairs: {%[2]s: "true"}}]
+patches:
+  - target: {kind: MutatingAdmissionPolicyBinding|ValidatingAdmissionPolicyBinding}
+    patch: |
+      - {op: add, path: /spec/matchResources, value: {namespaceSelector: {matchLabels: {%[2]s/%[1]s: "true"}}}}
+`, part, ours))
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// replaceOnce replaces a text that a file must hold once.
+func replaceOnce(file, old, new string) error {
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	if n := strings.Count(string(b), old); n != 1 {
+		return fmt.Errorf("%s holds %q %d times, want once", file, old, n)
+	}
+	return os.WriteFile(file, []byte(strings.Replace(string(b), old, new, 1)), 0o644)
+}
+
+// cleanUp removes all that the tests have made, and waits until it is gone.
+func cleanUp() error {
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
+	defer cancel()
+	_, err := kubectl(ctx, "", "delete", "--ignore-not-found", "--wait", "-l", ours,
+		"mutatingadmissionpolicybindings,validatingadmissionpolicybindings,mutatingadmissionpolicies,validatingadmissionpolicies,namespaces,customresourcedefinitions")
+	return err
+}

@@ -1,0 +1,273 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"irsa-sidecar/test/standin"
+)
+
+// namespace is one test's part of the cluster, and its own STS.
+type namespace struct {
+	*testing.T
+	name string
+	sts  *standin.STS
+	url  string // of sts, for pods
+	role string // trusts the service account example
+}
+
+// newNamespace makes a namespace in which pods must keep to the restricted pod
+// security standard, and for which those parts of deploy are in force: inject, guard.
+func newNamespace(t *testing.T, parts ...string) *namespace {
+	t.Helper()
+	n := &namespace{T: t, name: "irsa-" + strings.ToLower(rand.Text()[:8]), sts: standin.NewSTS()}
+	n.role = "arn:aws:iam::111122223333:role/" + n.name
+	n.sts.AddProvider(shared.issuer, &http.Client{Transport: discovery{}})
+	n.url = serve(t, n.sts)
+	labels := map[string]string{ours: "true", "pod-security.kubernetes.io/enforce": "restricted"}
+	for _, part := range parts {
+		labels[ours+"/"+part] = "true"
+	}
+	n.create(map[string]any{
+		"apiVersion": "v1", "kind": "Namespace",
+		"metadata": map[string]any{"name": n.name, "labels": labels, "annotations": map[string]string{ours + "/sts": n.url}},
+	})
+	t.Cleanup(func() {
+		if t.Failed() {
+			n.showWhatIsThere()
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		if _, err := kubectl(ctx, "", "delete", "namespace", n.name, "--wait=false"); err != nil {
+			t.Error(err)
+		}
+	})
+	until(t, 30*time.Second, func() error {
+		_, err := kubectl(t.Context(), "", "get", "serviceaccount", "default", "-n", n.name)
+		return err
+	})
+	n.awaitPolicies(parts)
+	return n
+}
+
+// trust lets the role be assumed by the service account example.
+func (n *namespace) trust() {
+	n.sts.AddRole(standin.Role{ARN: n.role, Namespace: n.name, ServiceAccount: "example"})
+}
+
+// awaitPolicies waits until the API server knows the namespace as one with parts.
+func (n *namespace) awaitPolicies(parts []string) {
+	n.Helper()
+	for _, part := range parts {
+		label, sign := "true", "irsa-sidecar" // the container, or what the guard says of it
+		if part == "guard" {
+			label, sign = "probe", `irsa-sidecar/inject is "probe"`
+		}
+		until(n.T, 30*time.Second, func() error {
+			answer, err := n.dryRun(fmt.Sprintf(`
+apiVersion: v1
+kind: Pod
+metadata: {name: probe, labels: {irsa-sidecar/inject: %q}}
+spec: {containers: [{name: app, image: none, securityContext: %s}]}`, label, restricted))
+			if said := answer + refusal(err); !strings.Contains(said, sign) {
+				return fmt.Errorf("%s is not in force yet: %s", part, said)
+			}
+			return nil
+		})
+	}
+}
+
+// serve serves on an address that pods reach, until the test ends.
+func serve(t *testing.T, handler http.Handler) (url string) {
+	t.Helper()
+	ln, err := net.Listen("tcp", net.JoinHostPort(shared.address, "0"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second}
+	go server.Serve(ln)
+	t.Cleanup(func() { server.Close() })
+	return "http://" + ln.Addr().String()
+}
+
+// discovery is a RoundTripper to an issuer, as the API server speaks for it: not
+// every cluster lets anybody read its discovery documents, or has its issuer's
+// address reachable from here.
+type discovery struct{}
+
+func (discovery) RoundTrip(r *http.Request) (*http.Response, error) {
+	path := "/openid/v1/jwks"
+	if strings.HasSuffix(r.URL.Path, "/.well-known/openid-configuration") {
+		path = "/.well-known/openid-configuration"
+	}
+	body, err := kubectl(r.Context(), "", "get", "--raw", path)
+	if err != nil {
+		return nil, err
+	}
+	return &http.Response{StatusCode: http.StatusOK, Body: io.NopCloser(strings.NewReader(body)), Request: r}, nil
+}
+
+// kubectl runs kubectl in the namespace; the test fails if kubectl does.
+func (n *namespace) kubectl(args ...string) string {
+	n.Helper()
+	out, err := n.tryKubectl("", args...)
+	if err != nil {
+		n.Fatal(err)
+	}
+	return out
+}
+
+func (n *namespace) tryKubectl(stdin string, args ...string) (string, error) {
+	return kubectl(n.Context(), stdin, append([]string{"-n", n.name}, args...)...)
+}
+
+// apply applies manifests.
+func (n *namespace) apply(manifests string) {
+	n.Helper()
+	if _, err := n.tryKubectl(manifests, "apply", "-f", "-"); err != nil {
+		n.Fatal(err)
+	}
+}
+
+func (n *namespace) create(object any) {
+	n.Helper()
+	b, err := json.Marshal(object)
+	if err != nil {
+		n.Fatal(err)
+	}
+	if _, err := kubectl(n.Context(), string(b), "create", "-f", "-"); err != nil {
+		n.Fatal(err)
+	}
+}
+
+// dryRun returns, as JSON, what the API server would make of a manifest.
+func (n *namespace) dryRun(manifest string) (string, error) {
+	return n.tryKubectl(manifest, "create", "--dry-run=server", "-o", "json", "-f", "-")
+}
+
+// applyDeploy applies a kustomization in a copy of deploy whose examples have the
+// namespace's role, and the images of the tests.
+func (n *namespace) applyDeploy(kustomization string, files map[string]string) {
+	n.Helper()
+	deploy := filepath.Join(n.TempDir(), "deploy")
+	if err := os.CopyFS(deploy, os.DirFS(shared.deploy)); err != nil {
+		n.Fatal(err)
+	}
+	settings := filepath.Join(deploy, "examples", "settings", "irsa-sidecar.yaml")
+	err := errors.Join(
+		replaceOnce(settings, "registry.example.com/irsa-sidecar:v0.1.0", shared.image),
+		replaceOnce(settings, "arn:aws:iam::111122223333:role/example", n.role))
+	for name, text := range files {
+		err = errors.Join(err, writeFile(filepath.Join(deploy, ours, n.name, name), text))
+	}
+	if err != nil {
+		n.Fatal(err)
+	}
+	if err := applyKustomization(n.Context(), n.name, filepath.Join(deploy, ours, n.name), kustomization); err != nil {
+		n.Fatal(err)
+	}
+}
+
+// awaitPod waits for a pod that has the label and fulfils the condition.
+func (n *namespace) awaitPod(label string, limit time.Duration, condition func(*pod) error) *pod {
+	n.Helper()
+	var found *pod
+	until(n.T, limit, func() error {
+		var list struct{ Items []*pod }
+		if err := kubectlJSON(n.Context(), &list, "-n", n.name, "get", "pods", "-l", label, "-o", "json"); err != nil {
+			return err
+		}
+		if len(list.Items) == 0 {
+			return fmt.Errorf("no pod with label %s", label)
+		}
+		found = list.Items[0]
+		return condition(found)
+	})
+	return found
+}
+
+// awaitRunning waits until the container app of a pod runs.
+func (n *namespace) awaitRunning(label string) *pod {
+	n.Helper()
+	return n.awaitPod(label, time.Minute, func(p *pod) error {
+		if c := p.container("app"); c.State.Running == nil {
+			return fmt.Errorf("container app of pod %s: %+v", p.Metadata.Name, c.State)
+		}
+		return nil
+	})
+}
+
+// identity is what the application prints.
+type identity struct{ ARN, Error, Told string }
+
+// identities returns what the container app of a pod has printed.
+func (n *namespace) identities(pod string) (ids []identity, err error) {
+	out, err := n.tryKubectl("", "logs", pod, "-c", "app")
+	if err != nil {
+		return nil, err
+	}
+	return parseIdentities(out)
+}
+
+func parseIdentities(out string) (ids []identity, err error) {
+	lines := json.NewDecoder(bytes.NewBufferString(out))
+	for {
+		var id identity
+		if err := lines.Decode(&id); errors.Is(err, io.EOF) {
+			return ids, nil
+		} else if err != nil {
+			return nil, fmt.Errorf("the application printed %q", out)
+		}
+		ids = append(ids, id)
+	}
+}
+
+// awaitIdentity waits until the application has been answered, and fails the test if
+// it has ever been someone else, or got an error.
+func (n *namespace) awaitIdentity(pod string) {
+	n.Helper()
+	want := "arn:aws:sts::111122223333:assumed-role/" + n.name + "/" + pod
+	until(n.T, time.Minute, func() error {
+		ids, err := n.identities(pod)
+		if err != nil {
+			return err
+		}
+		if len(ids) == 0 {
+			return fmt.Errorf("the application of pod %s has not asked yet", pod)
+		}
+		for _, id := range ids {
+			if id.ARN != want {
+				n.Fatalf("the application is %+v, want %s", id, want)
+			}
+		}
+		return nil
+	})
+	n.Logf("proved: the program with an SDK of 2019 is %s", want)
+}
+
+// showWhatIsThere logs what a person would look at.
+func (n *namespace) showWhatIsThere() {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	for _, args := range [][]string{{"get", "pods,replicasets,jobs"}, {"describe", "pods"}, {"get", "events"}, {"logs", "-l", ours, "-c", "irsa-sidecar", "--tail=30"}} {
+		out, err := kubectl(ctx, "", append([]string{"-n", n.name}, args...)...)
+		n.Logf("kubectl %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+	for _, r := range n.sts.Requests() {
+		n.Logf("STS: %s %q %v", r.Time.Format(time.TimeOnly), r.Outcome, r.Claims)
+	}
+}
