@@ -99,5 +99,5 @@ func (l *loader) missingCause() string {
 	if cmp.Or(l.getenv("AWS_CONTAINER_CREDENTIALS_FULL_URI"), l.getenv("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE")) != "" {
 		return "this service account has an EKS Pod Identity association, for which the webhook sets the AWS_CONTAINER_ variables only: write role, region and token volume in the pod by hand, or remove the association"
 	}
-	return "the EKS pod identity webhook sets it if the service account is annotated with eks.amazonaws.com/role-arn before the pod is made; without the webhook write it in the pod"
+	return "the EKS pod identity webhook and deploy/inject set it if the service account is annotated with eks.amazonaws.com/role-arn before the pod is made; without them write it in the pod"
 }

@@ -19,12 +19,13 @@ import (
 // maxForeign bounds what is repeated of a text from outside, in bytes.
 const maxForeign = 500
 
-// explain turns an error of a call that was made with ctx into a reason. What
-// STS says is repeated only as foreign allows; token is what was sent.
-func (s *STS) explain(ctx context.Context, err error, token string) *reason {
+// explain turns an error of a call that was made with ctx, and came as far
+// as at, into a reason. What STS says is repeated only as foreign allows; token
+// is what was sent.
+func (s *STS) explain(ctx context.Context, err error, at *stage, token string) *reason {
 	// A read that the end of ctx has cut off may say that the connection was closed.
 	if netErr, ok := errors.AsType[net.Error](err); ctx.Err() != nil || ok && netErr.Timeout() {
-		return &reason{codeTimeout, fmt.Sprintf("no answer from %s within %s: check DNS, network policies, the proxy settings, and whether a mesh proxy has started", s.endpoint, attemptTimeout)}
+		return &reason{codeTimeout, fmt.Sprintf("no answer from %s within %s, stuck at %s: check DNS, network policies, the proxy settings, and whether a mesh proxy has started", s.endpoint, attemptTimeout, at)}
 	}
 	response, ok := errors.AsType[*awshttp.ResponseError](err)
 	if !ok || response.HTTPStatusCode() == 0 {

@@ -90,11 +90,11 @@ func newSTS(o STSOptions, transport http.RoundTripper, reg prometheus.Registerer
 // AssumeRoleWithWebIdentity implements stscreds.AssumeRoleWithWebIdentityAPIClient.
 // Its errors are reasons: they have an ErrorCode and an ErrorMessage.
 func (s *STS) AssumeRoleWithWebIdentity(ctx context.Context, in *sts.AssumeRoleWithWebIdentityInput, opts ...func(*sts.Options)) (*sts.AssumeRoleWithWebIdentityOutput, error) {
-	start := time.Now()
-	out, err := s.client.AssumeRoleWithWebIdentity(ctx, in, opts...)
+	start, at := time.Now(), new(stage)
+	out, err := s.client.AssumeRoleWithWebIdentity(at.trace(ctx), in, opts...)
 	s.duration.Observe(time.Since(start).Seconds())
 	if err != nil {
-		return nil, s.explain(ctx, err, aws.ToString(in.WebIdentityToken))
+		return nil, s.explain(ctx, err, at, aws.ToString(in.WebIdentityToken))
 	}
 	// stscreds would pass on an answer without an expiration as one that has
 	// expired in the year 1.

@@ -3,6 +3,7 @@ package credentials
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log"
 	"net"
@@ -11,6 +12,7 @@ import (
 	"net/url"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -181,19 +183,67 @@ func TestSTSTimesOut(t *testing.T) {
 	hanging.Always(standin.Hang())
 	dripping, drippingSrv := newStandin(t)
 	dripping.Always(standin.Drip(10 * time.Millisecond))
-	for name, endpoint := range map[string]string{
-		"silent": "http://" + silent.Addr().String(), "silent with TLS": "https://" + silent.Addr().String(),
-		"hanging": hangingSrv.URL, "dripping": drippingSrv.URL,
-	} {
-		t.Run(name, func(t *testing.T) {
+	full := listenFull(t)
+	tests := []struct{ name, endpoint, stuckAt string }{
+		{"silent DNS", "http://sts.example", "DNS"},
+		{"full", "http://" + full, "the connection"},
+		{"silent", "http://" + silent.Addr().String(), "the answer"},
+		{"silent with TLS", "https://" + silent.Addr().String(), "the TLS handshake"},
+		{"hanging", hangingSrv.URL, "the answer"},
+		{"dripping", drippingSrv.URL, "the answer"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 			defer cancel()
-			_, err := ask(ctx, NewSTS(STSOptions{Endpoint: endpoint}, prometheus.NewRegistry()), issuer.Token(standin.Claims{}))
-			if err == nil || !strings.HasPrefix(reasonFor(err).Error(), "timeout: no answer from "+endpoint) {
-				t.Errorf("got %v", err)
+			client := newSTS(STSOptions{Endpoint: tt.endpoint}, &http.Transport{DialContext: silentDNS(t).DialContext}, prometheus.NewRegistry())
+			_, err := ask(ctx, client, issuer.Token(standin.Claims{}))
+			want := "timeout: no answer from " + tt.endpoint + " within 10s, stuck at " + tt.stuckAt + ": check DNS, "
+			if err == nil || !strings.HasPrefix(reasonFor(err).Error(), want) {
+				t.Errorf("got %v, want %s", err, want)
 			}
 		})
 	}
+}
+
+// silentDNS returns a dialer whose DNS server answers nothing.
+func silentDNS(t *testing.T) *net.Dialer {
+	silent, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { silent.Close() })
+	return &net.Dialer{Resolver: &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "udp", silent.LocalAddr().String())
+	}}}
+}
+
+// listenFull listens where no further connection comes about: the queue of those
+// to be accepted is full, and the kernel drops what comes then.
+func listenFull(t *testing.T) (address string) {
+	t.Helper()
+	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { syscall.Close(fd) })
+	if err := errors.Join(syscall.Bind(fd, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}), syscall.Listen(fd, 0)); err != nil {
+		t.Fatal(err)
+	}
+	name, err := syscall.Getsockname(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	address = fmt.Sprintf("127.0.0.1:%d", name.(*syscall.SockaddrInet4).Port)
+	for range 3 {
+		conn, err := net.DialTimeout("tcp", address, 100*time.Millisecond)
+		if err != nil {
+			return address
+		}
+		t.Cleanup(func() { conn.Close() })
+	}
+	t.Fatal("the queue does not fill")
+	return ""
 }
 
 func TestSTSCannotBeReached(t *testing.T) {
