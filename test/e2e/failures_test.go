@@ -1,0 +1,151 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+)
+
+// Whatever is wrong, kubectl describe pod says it, and so does the first warning in
+// the sidecar's log.
+func TestSaysWhatIsWrong(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name     string
+		spoil    func(*namespace)
+		describe string // what kubectl describe pod must say, as a regular expression
+		code     string // of the first warning, likewise
+	}{
+		{
+			name: "STS denies",
+			spoil: func(n *namespace) {
+				n.apply(n.serviceAccount() + n.deployment(injected))
+			},
+			describe: "Startup probe failed: AccessDenied: Not authorized to perform sts:AssumeRoleWithWebIdentity",
+			code:     "AccessDenied",
+		},
+		{
+			name: "wrong audience",
+			spoil: func(n *namespace) {
+				n.trust()
+				n.applyDeploy(n.overlay("without-webhook", fmt.Sprintf("-every, 1s, %q", n.url))+`
+  - target: {kind: Deployment}
+    patch: |
+      - {op: replace, path: /spec/template/spec/volumes/0/projected/sources/0/serviceAccountToken/audience, value: sts.example.com}
+`, nil)
+			},
+			describe: "Startup probe failed: InvalidIdentityToken: Incorrect token audience",
+			code:     "InvalidIdentityToken",
+		},
+		{
+			name: "no network",
+			spoil: func(n *namespace) {
+				kubectl(n.Context(), "", "annotate", "--overwrite", "namespace", n.name, ours+"/sts=http://sts.invalid")
+				n.apply(n.serviceAccount() + n.deployment(injected))
+			},
+			describe: "Startup probe failed: (network: cannot reach|timeout: no answer from) http://sts.invalid",
+			code:     "network|timeout", // as DNS has it
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			n := newNamespace(t, "inject", "guard")
+			tt.spoil(n)
+			said := n.awaitDescription(tt.describe)
+			t.Logf("proved: kubectl describe pod says: %s", said)
+			p := n.awaitPod("app=example", 10*time.Second, func(*pod) error { return nil })
+			code, line := n.firstWarning(p.Metadata.Name)
+			if !regexp.MustCompile("^(" + tt.code + ")$").MatchString(code) {
+				t.Errorf("the first warning has code %q, want %q: %s", code, tt.code, line)
+			}
+			t.Logf("proved: the first warning in the log is: %s", line)
+		})
+	}
+}
+
+// Where the sidecar cannot even run, its termination message says why.
+func TestTerminationMessage(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name, pod, describe string
+	}{
+		{
+			name:     "no role, and no guard",
+			describe: `Message: +sidecar: --role-arn \(AWS_ROLE_ARN\): is required: `,
+		},
+		{
+			name: "two sidecars",
+			pod: fmt.Sprintf(`
+  initContainers:
+    - name: credentials
+      image: %q
+      restartPolicy: Always
+      env: [{name: AWS_ROLE_ARN, value: "arn:aws:iam::111122223333:role/x"}, {name: AWS_WEB_IDENTITY_TOKEN_FILE, value: /none}, {name: AWS_REGION, value: eu-west-1}]
+      securityContext: %s`, shared.image, strings.Replace(restricted, "1000", "9911", 1)),
+			describe: "Message: +sidecar: listen tcp.* address already in use: another process in this pod has the port",
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			n := newNamespace(t, "inject")
+			n.trust()
+			account := "default"
+			if tt.pod != "" {
+				account = "example"
+				n.apply(n.serviceAccount())
+			}
+			n.apply(fmt.Sprintf(`
+apiVersion: v1
+kind: Pod
+metadata: {name: example, labels: {app: example, irsa-sidecar/inject: "true"}}
+spec:
+  serviceAccountName: %s%s
+  containers:
+    - {name: app, image: %q, args: [-every, 1s, %q], env: [{name: AWS_REGION, value: eu-west-1}], securityContext: %s}
+`, account, tt.pod, shared.appImage, n.url, restricted))
+			t.Logf("proved: kubectl describe pod says: %s", n.awaitDescription(tt.describe))
+		})
+	}
+}
+
+// awaitDescription waits until kubectl describe says something of a pod, and returns
+// the line.
+func (n *namespace) awaitDescription(want string) (line string) {
+	n.Helper()
+	rule := regexp.MustCompile(want)
+	until(n.T, 90*time.Second, func() error {
+		description := n.kubectl("describe", "pods", "-l", "app=example")
+		for l := range strings.Lines(description) {
+			if rule.MatchString(l) {
+				line = strings.Join(strings.Fields(l), " ")
+				return nil
+			}
+		}
+		return fmt.Errorf("kubectl describe pod does not say %s", want)
+	})
+	return line
+}
+
+// firstWarning returns the code of the first line of the sidecar's log that is a
+// warning or worse, and the line.
+func (n *namespace) firstWarning(pod string) (code, line string) {
+	n.Helper()
+	for line := range strings.Lines(n.kubectl("logs", pod, "-c", "irsa-sidecar")) {
+		var entry struct{ Level, Code string }
+		if err := json.Unmarshal([]byte(line), &entry); err != nil {
+			n.Fatalf("%v: %q", err, line)
+		}
+		if entry.Level == "WARN" || entry.Level == "ERROR" {
+			return entry.Code, strings.TrimSpace(line)
+		}
+	}
+	n.Fatal("no warning in the log")
+	return "", ""
+}
