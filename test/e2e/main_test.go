@@ -32,7 +32,7 @@ var shared suite
 const ours = "irsa-sidecar-e2e"
 
 func TestMain(m *testing.M) {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE)
 	status, err := run(ctx, m)
 	stop()
 	if err != nil {
@@ -111,8 +111,11 @@ func addressTowardsAPIServer(ctx context.Context) (string, error) {
 // install sets deploy/inject and deploy/guard up as their files say, limits them to
 // namespaces of the tests, and applies them.
 func (s *suite) install(ctx context.Context) error {
-	const existing = "mutatingadmissionpolicies,validatingadmissionpolicies"
-	names, err := kubectl(ctx, "", "get", existing, "-o", "name")
+	// Of a run before this one that was killed.
+	if err := cleanUp(); err != nil {
+		return err
+	}
+	names, err := kubectl(ctx, "", "get", "mutatingadmissionpolicies,validatingadmissionpolicies", "-o", "name")
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,262 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// directions are the variables that every container is given.
+var directions = map[string]string{
+	"AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://127.0.0.1:9911/v1/credentials",
+	"AWS_EC2_METADATA_DISABLED":          "true",
+}
+
+// The policy adds what it should, first, and leaves all else as it was.
+func TestPolicyOnShapes(t *testing.T) {
+	t.Parallel()
+	n := newNamespace(t, "inject", "guard")
+	n.apply(n.serviceAccount())
+	for _, s := range shapes() {
+		t.Run(s.name, func(t *testing.T) {
+			before := n.admit(t, "false", s)
+			after := n.admit(t, "true", s)
+			checkPlaces(t, after)
+			checkDirections(t, before, after)
+			if got, want := remainder(after), remainder(before); !reflect.DeepEqual(got, want) {
+				t.Errorf("beside the additions the pod has changed:\n%s\nwas\n%s", pretty(got), pretty(want))
+			}
+			t.Log("proved: sidecar first, variables in every other container, all else as it was")
+		})
+	}
+}
+
+// admit returns what the API server would make of a pod with that label.
+func (n *namespace) admit(t *testing.T, label string, s shape) map[string]any {
+	t.Helper()
+	answer, err := n.dryRun(fmt.Sprintf(`
+apiVersion: v1
+kind: Pod
+metadata: {name: example, labels: {irsa-sidecar/inject: %q}}
+spec:
+  serviceAccountName: example
+%s`, label, s.yaml("  ")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var p pod
+	if err := json.Unmarshal([]byte(answer), &p); err != nil {
+		t.Fatal(err)
+	}
+	return p.Spec
+}
+
+// checkPlaces checks that the sidecar is a native one before all others, and the only
+// container with the token.
+func checkPlaces(t *testing.T, spec map[string]any) {
+	t.Helper()
+	inits := list(spec, "initContainers")
+	if len(inits) == 0 || inits[0]["name"] != "irsa-sidecar" || inits[0]["restartPolicy"] != "Always" {
+		t.Fatalf("the first init container is not the sidecar: %s", pretty(inits))
+	}
+	for _, c := range append(inits, list(spec, "containers")...) {
+		for _, m := range list(c, "volumeMounts") {
+			if m["name"] == "irsa-sidecar-token" && c["name"] != "irsa-sidecar" {
+				t.Errorf("container %s mounts the token", c["name"])
+			}
+		}
+	}
+}
+
+// checkDirections checks that every container but the sidecar has the variables once,
+// and in their place where it had one of its own.
+func checkDirections(t *testing.T, before, after map[string]any) {
+	t.Helper()
+	for _, kind := range []string{"containers", "initContainers"} {
+		had := list(before, kind)
+		has := slices.DeleteFunc(list(after, kind), func(c map[string]any) bool { return c["name"] == "irsa-sidecar" })
+		if len(had) != len(has) {
+			t.Fatalf("%d %s, want %d", len(has), kind, len(had))
+		}
+		for i, c := range has {
+			var want []map[string]any
+			missing := maps.Clone(directions)
+			for _, e := range list(had[i], "env") {
+				if value, ok := directions[e["name"].(string)]; ok {
+					e = map[string]any{"name": e["name"], "value": value}
+					delete(missing, e["name"].(string))
+				}
+				want = append(want, e)
+			}
+			for _, name := range slices.Sorted(maps.Keys(missing)) {
+				want = append(want, map[string]any{"name": name, "value": missing[name]})
+			}
+			if got := list(c, "env"); !reflect.DeepEqual(got, want) {
+				t.Errorf("container %s has the variables\n%s\nwant\n%s", c["name"], pretty(got), pretty(want))
+			}
+		}
+	}
+}
+
+// remainder returns what is left of a pod's spec without the additions.
+func remainder(spec map[string]any) map[string]any {
+	spec = normal(spec)
+	drop := func(of map[string]any, key string, added func(map[string]any) bool) {
+		kept := []any{}
+		for _, item := range list(of, key) {
+			if !added(item) {
+				kept = append(kept, item)
+			}
+		}
+		of[key] = kept
+	}
+	drop(spec, "initContainers", func(c map[string]any) bool { return c["name"] == "irsa-sidecar" })
+	drop(spec, "volumes", func(v map[string]any) bool { return v["name"] == "irsa-sidecar-token" })
+	for _, c := range append(list(spec, "initContainers"), list(spec, "containers")...) {
+		drop(c, "env", func(e map[string]any) bool { _, ok := directions[e["name"].(string)]; return ok })
+	}
+	return spec
+}
+
+// Component and policy make the same of the same workloads, of every kind and shape.
+func TestComponentAndPolicyAgree(t *testing.T) {
+	t.Parallel()
+	component, policy := newNamespace(t), newNamespace(t, "inject", "guard")
+	policy.role = component.role
+	for _, n := range []*namespace{component, policy} {
+		n.apply(n.serviceAccount())
+	}
+	var workloads strings.Builder
+	want := 0
+	for _, s := range shapes() {
+		workloads.WriteString(workload("Deployment", s.name, s))
+		want++
+	}
+	for _, kind := range []string{"StatefulSet", "DaemonSet", "Job", "CronJob"} {
+		workloads.WriteString(workload(kind, strings.ToLower(kind), shapes()[1]))
+		want++
+	}
+	component.applyDeploy("resources: [../../examples/settings, workloads.yaml]\ncomponents: [../../component]\n",
+		map[string]string{"workloads.yaml": workloads.String()})
+	policy.apply(workloads.String())
+	for _, n := range []*namespace{component, policy} {
+		n.kubectl("create", "job", "--from=cronjob/cronjob", "by-hand")
+	}
+	ofComponent, ofPolicy := component.podsByShape(want), policy.podsByShape(want)
+	for _, name := range slices.Sorted(maps.Keys(ofPolicy)) {
+		t.Run(name, func(t *testing.T) {
+			a, b := ofComponent[name], ofPolicy[name]
+			checkPlaces(t, b.Spec)
+			if got, want := normal(a.Spec), normal(b.Spec); !reflect.DeepEqual(got, want) {
+				t.Fatalf("the Component makes\n%s\nthe policy\n%s", pretty(got), pretty(want))
+			}
+			for _, label := range []string{"irsa-sidecar/inject", "eks.amazonaws.com/skip-pod-identity-webhook"} {
+				if a.Metadata.Labels[label] != "true" || b.Metadata.Labels[label] != "true" {
+					t.Errorf("label %s: the Component sets %q, the policy %q", label, a.Metadata.Labels[label], b.Metadata.Labels[label])
+				}
+			}
+			t.Log("proved: Component and policy make the same pod")
+		})
+	}
+}
+
+// podsByShape waits for the pods of workloads, by the name of the workload.
+func (n *namespace) podsByShape(want int) map[string]pod {
+	n.Helper()
+	pods := map[string]pod{}
+	until(n.T, time.Minute, func() error {
+		var list struct{ Items []pod }
+		if err := kubectlJSON(n.Context(), &list, "-n", n.name, "get", "pods", "-l", "shape", "-o", "json"); err != nil {
+			return err
+		}
+		for _, p := range list.Items {
+			pods[p.Metadata.Labels["shape"]] = p
+		}
+		if len(pods) != want {
+			return fmt.Errorf("pods of %d workloads, want %d", len(pods), want)
+		}
+		return nil
+	})
+	return pods
+}
+
+// workload returns a workload of a kind, labelled for the Component, whose pods are
+// labelled for the policy. None of them is ever started, but for a DaemonSet's.
+func workload(kind, name string, s shape) string {
+	head := map[string]string{
+		"Deployment":  "apiVersion: apps/v1\nspec:\n  selector: {matchLabels: {shape: NAME}}\n  template:\n",
+		"StatefulSet": "apiVersion: apps/v1\nspec:\n  serviceName: none\n  selector: {matchLabels: {shape: NAME}}\n  template:\n",
+		"DaemonSet":   "apiVersion: apps/v1\nspec:\n  selector: {matchLabels: {shape: NAME}}\n  template:\n",
+		"Job":         "apiVersion: batch/v1\nspec:\n  template:\n",
+		"CronJob":     "apiVersion: batch/v1\nspec:\n  schedule: 0 0 1 1 *\n  jobTemplate:\n    spec:\n      template:\n",
+	}[kind]
+	indent := "    "
+	if kind == "CronJob" {
+		indent = "        "
+	}
+	template := fmt.Sprintf("metadata: {labels: {shape: NAME, irsa-sidecar/inject: \"true\"}}\nspec:\n  serviceAccountName: example\n%s\n", s.yaml("  "))
+	if kind != "DaemonSet" {
+		template += "  nodeSelector: {" + ours + ": nowhere}\n"
+	}
+	if strings.HasSuffix(kind, "Job") {
+		template += "  restartPolicy: Never\n"
+	}
+	template = indent + strings.ReplaceAll(strings.TrimSpace(template), "\n", "\n"+indent)
+	return strings.ReplaceAll(fmt.Sprintf("kind: %s\nmetadata: {name: NAME, labels: {irsa-sidecar/inject: \"true\"}}\n%s%s\n---\n", kind, head, template), "NAME", name)
+}
+
+// normal returns a copy of a pod's spec without what differs from one pod to the next,
+// and without what the tests alone have added.
+func normal(spec map[string]any) map[string]any {
+	text := regexp.MustCompile(`kube-api-access-\w{5}`).ReplaceAllString(pretty(spec), "kube-api-access")
+	var copied map[string]any
+	if err := json.Unmarshal([]byte(text), &copied); err != nil {
+		panic(err)
+	}
+	for _, name := range []string{"nodeName", "hostname", "affinity"} {
+		delete(copied, name) // of StatefulSet and DaemonSet
+	}
+	// The API server's own volume stands before or after, as it came.
+	slices.SortFunc(orNone(copied["volumes"]), func(a, b any) int {
+		return cmp.Compare(a.(map[string]any)["name"].(string), b.(map[string]any)["name"].(string))
+	})
+	for _, c := range list(copied, "initContainers") {
+		env := []any{}
+		for _, e := range list(c, "env") {
+			if e["name"] != "AWS_ENDPOINT_URL_STS" {
+				env = append(env, e)
+			}
+		}
+		c["env"] = env
+	}
+	return copied
+}
+
+func list(of map[string]any, key string) (items []map[string]any) {
+	for _, item := range orNone(of[key]) {
+		items = append(items, item.(map[string]any))
+	}
+	return items
+}
+
+func orNone(v any) []any {
+	l, _ := v.([]any)
+	return l
+}
+
+func pretty(v any) string {
+	b, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		panic(err)
+	}
+	return string(b)
+}
