@@ -164,7 +164,7 @@ func workloads() string {
 	var b strings.Builder
 	for _, kind := range []string{"apps/v1 Deployment", "apps/v1 StatefulSet", "apps/v1 DaemonSet", "batch/v1 Job", "batch/v1 CronJob"} {
 		version, kind, _ := strings.Cut(kind, " ")
-		template := "{template: {metadata: {labels: {app: x}}, spec: {initContainers: [{name: setup, image: setup}], containers: [{name: app, image: app, env: [{name: OWN, value: own}]}]}}}"
+		template := "{template: {metadata: {labels: {app: x}}, spec: {volumes: null, initContainers: [{name: setup, image: setup}], containers: [{name: app, image: app, env: [{name: OWN, value: own}]}]}}}"
 		if kind == "CronJob" {
 			template = "{schedule: 0 0 * * *, jobTemplate: {spec: " + template + "}}"
 		}
