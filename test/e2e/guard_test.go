@@ -127,6 +127,8 @@ func TestGuardWithPolicy(t *testing.T) {
 		{name: "the same role twice", label: "true", annotations: `eks.amazonaws.com/role-arn: "` + roleA + `"`, sidecar: true},
 		{name: "a role that is none", account: "default", label: "true", annotations: "eks.amazonaws.com/role-arn: a", refused: []string{`eks.amazonaws.com/role-arn is "a", and AWS_ROLE_ARN of the sidecar "a"`, "not the ARN of a role"}},
 		{name: "a service account's role that is none", account: "nonsense", label: "true", refused: []string{`"a"`, "eks.amazonaws.com/role-arn of service account nonsense", "not the ARN of a role"}},
+		{name: "a port of the sidecar", label: "true", containers: "{name: app, image: none, ports: [{containerPort: 80}, {containerPort: 9912}]}", refused: []string{"container app wants port 9911 or 9912, which the sidecar has"}},
+		{name: "another port", label: "true", containers: "{name: app, image: none, ports: [{containerPort: 9913}]}", sidecar: true},
 		{name: "somebody else's container of that name", label: "true", spec: "\n  initContainers: [{name: irsa-sidecar, image: none}]", refused: []string{"container irsa-sidecar is not a native sidecar"}},
 		{name: "a mount of somebody else's token for STS", label: "true", spec: `
   volumes: [{name: aws-iam-token, projected: {sources: [{serviceAccountToken: {audience: sts.amazonaws.com, path: token}}]}}]
@@ -154,6 +156,8 @@ func TestGuardAlone(t *testing.T) {
 		{name: "a role by reference", label: "true", spec: native(`, env: [{name: AWS_ROLE_ARN, valueFrom: {configMapKeyRef: {name: r, key: r}}}]`), sidecar: true},
 		{name: "a role by a flag", label: "true", spec: native(`, args: ["--role-arn", "` + roleA + `"]`), sidecar: true},
 		{name: "a role by envFrom", label: "true", spec: native(`, envFrom: [{configMapRef: {name: r}}]`), sidecar: true},
+		{name: "a port that the sidecar has left", label: "true", sidecar: true, containers: "{name: app, image: none, ports: [{containerPort: 9911}]}",
+			spec: native(`, env: [{name: AWS_ROLE_ARN, value: "` + roleA + `"}, {name: SIDECAR_LISTEN, value: "127.0.0.1:9999"}]`)},
 		{name: "the token in the sidecar only", label: "true", sidecar: true, spec: `
   volumes: [{name: token, projected: {sources: [{serviceAccountToken: {audience: sts.amazonaws.com, path: token}}]}}]` + native(hasRole+`, volumeMounts: [{name: token, mountPath: /t}]`)},
 	})
