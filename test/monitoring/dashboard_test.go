@@ -1,0 +1,185 @@
+package monitoring
+
+import (
+	"encoding/json"
+	"errors"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/grafana/grafana-foundation-sdk/go/bargauge"
+	"github.com/grafana/grafana-foundation-sdk/go/cog"
+	"github.com/grafana/grafana-foundation-sdk/go/dashboard"
+	"github.com/grafana/grafana-foundation-sdk/go/prometheus"
+	"github.com/grafana/grafana-foundation-sdk/go/stat"
+	"github.com/grafana/grafana-foundation-sdk/go/statetimeline"
+	"github.com/grafana/grafana-foundation-sdk/go/table"
+	"github.com/grafana/grafana-foundation-sdk/go/timeseries"
+)
+
+func TestDashboardHasGrafanasSchema(t *testing.T) {
+	// What is not registered is not checked.
+	plugins := cog.NewRuntime()
+	plugins.RegisterPanelcfgVariant(bargauge.VariantConfig())
+	plugins.RegisterPanelcfgVariant(stat.VariantConfig())
+	plugins.RegisterPanelcfgVariant(statetimeline.VariantConfig())
+	plugins.RegisterPanelcfgVariant(table.VariantConfig())
+	plugins.RegisterPanelcfgVariant(timeseries.VariantConfig())
+	known := map[string]bool{"row": true, "bargauge": true, "stat": true, "state-timeline": true, "table": true, "timeseries": true}
+
+	var d dashboard.Dashboard
+	if err := unempty(d.UnmarshalJSONStrict([]byte(applied(t).dashboard))); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Validate(); err != nil {
+		t.Error(err)
+	}
+	for _, p := range panels(t) {
+		if !known[p.Type] {
+			t.Errorf("%s: no schema is registered for panels of the type %q", p.Title, p.Type)
+		}
+	}
+}
+
+// unempty turns an empty list of errors, which strict decoding returns where it
+// should return nil, into nil.
+func unempty(err error) error {
+	if errs, ok := errors.AsType[cog.BuildErrors](err); ok && len(errs) == 0 {
+		return nil
+	}
+	return err
+}
+
+// panel is what the tests need of one.
+type panel struct {
+	ID          int
+	Type        string
+	Title       string
+	Description string
+	GridPos     struct{ X, Y, W, H int }
+	Datasource  struct{ UID string }
+	Targets     []json.RawMessage
+	FieldConfig struct{ Defaults struct{ Unit string } }
+	Panels      []panel // of a row that is collapsed
+
+	row     string // the first word of the row's title
+	queries []prometheus.Dataquery
+}
+
+// panels returns all panels, rows and what is in collapsed ones.
+func panels(t *testing.T) (all []panel) {
+	t.Helper()
+	var d struct{ Panels []panel }
+	if err := json.Unmarshal([]byte(applied(t).dashboard), &d); err != nil {
+		t.Fatal(err)
+	}
+	row := ""
+	for _, p := range d.Panels {
+		if p.Type == "row" {
+			row, _, _ = strings.Cut(p.Title, ":")
+		}
+		for _, p := range append([]panel{p}, p.Panels...) {
+			p.row = row
+			for _, target := range p.Targets {
+				var q prometheus.Dataquery
+				if err := unempty(q.UnmarshalJSONStrict(target)); err != nil {
+					t.Fatalf("%s: %v", p.Title, err)
+				}
+				p.queries = append(p.queries, q)
+			}
+			all = append(all, p)
+		}
+	}
+	return all
+}
+
+func TestDashboardLayout(t *testing.T) {
+	ids := map[int]string{}
+	taken := map[[2]int]string{}
+	for _, p := range panels(t) {
+		if other, ok := ids[p.ID]; ok {
+			t.Errorf("%s has the id %d of %s", p.Title, p.ID, other)
+		}
+		ids[p.ID] = p.Title
+		at := p.GridPos
+		if at.W < 1 || at.H < 1 || at.X < 0 || at.X+at.W > 24 {
+			t.Errorf("%s does not lie within the grid's 24 columns: %+v", p.Title, at)
+		}
+		for x := at.X; x < at.X+at.W; x++ {
+			for y := at.Y; y < at.Y+at.H; y++ {
+				if other, ok := taken[[2]int{x, y}]; ok {
+					t.Fatalf("%s overlaps %s at %d,%d", p.Title, other, x, y)
+				}
+				taken[[2]int{x, y}] = p.Title
+			}
+		}
+		if p.Type != "row" {
+			checkPanel(t, p)
+		}
+	}
+}
+
+func checkPanel(t *testing.T, p panel) {
+	if !strings.HasSuffix(p.Description, ".") {
+		t.Errorf("%s: want a description in a sentence, got %q", p.Title, p.Description)
+	}
+	if p.Datasource.UID != "${datasource}" {
+		t.Errorf("%s: want the variable's data source, got %q", p.Title, p.Datasource.UID)
+	}
+	if p.FieldConfig.Defaults.Unit == "" && p.Type != "state-timeline" {
+		t.Errorf("%s: want a unit", p.Title)
+	}
+	if len(p.queries) == 0 {
+		t.Errorf("%s: want a query", p.Title)
+	}
+}
+
+// selector is a metric in a query, with what follows its name.
+var selector = regexp.MustCompile(`\b(irsa_sidecar_\w+|process_\w+|up\b)(\{[^}]*\})?`)
+
+func TestDashboardQueriesHeedTheVariables(t *testing.T) {
+	for _, p := range panels(t) {
+		want := `{namespace=~"$namespace"`
+		if p.row == "Workload" {
+			want += `, pod=~"$pod"`
+		}
+		for _, q := range p.queries {
+			for _, found := range selector.FindAllString(q.Expr, -1) {
+				if _, matchers, _ := strings.Cut(found, "{"); !strings.HasPrefix("{"+matchers, want) {
+					t.Errorf("%s: %s: want it to begin with %s", p.Title, found, want)
+				}
+			}
+		}
+	}
+}
+
+// variables returns the queries of the dashboard's variables, by name.
+func variables(t *testing.T) map[string]string {
+	t.Helper()
+	var d struct {
+		Templating struct {
+			List []struct {
+				Name, Type, Definition string
+				Query                  any
+			}
+		}
+	}
+	if err := json.Unmarshal([]byte(applied(t).dashboard), &d); err != nil {
+		t.Fatal(err)
+	}
+	definitions := map[string]string{}
+	for _, v := range d.Templating.List {
+		switch v.Type {
+		case "datasource":
+		case "query":
+			// Grafana asks with the query, and shows the definition.
+			if query, ok := v.Query.(map[string]any); !ok || query["query"] != v.Definition {
+				t.Errorf("$%s: want the definition %s as its query, got %v", v.Name, v.Definition, v.Query)
+			}
+			definitions[v.Name] = v.Definition
+		default:
+			t.Errorf("$%s: no test knows variables of the type %s", v.Name, v.Type)
+		}
+	}
+	return definitions
+}

@@ -1,0 +1,111 @@
+package monitoring
+
+import (
+	"maps"
+	"slices"
+	"testing"
+)
+
+// expectation is what a query must have returned when the sidecars of world have
+// been through their good and bad minutes: neither less nor more.
+type expectation struct {
+	by    []string // the labels that tell series apart, if there are several
+	want  []string // their values
+	value *float64 // the last value of the only series
+}
+
+// series expects a series for each of the values, divided by spaces, of labels.
+func series(by []string, want ...string) expectation { return expectation{by: by, want: want} }
+
+// value expects one series whose last value is v.
+func value(v float64) expectation { return expectation{value: &v} }
+
+// positive expects one series whose last value is above 0.
+func positive() expectation { return expectation{} }
+
+func (e expectation) check(t *testing.T, got result) {
+	t.Helper()
+	if e.by != nil {
+		want := map[string]bool{}
+		for _, v := range e.want {
+			want[v] = true
+		}
+		have := map[string]bool{}
+		for key := range got {
+			have[key] = true
+		}
+		wantSame(t, "series", want, have)
+		return
+	}
+	v, ok := got[""]
+	switch {
+	case !ok:
+		t.Error("want a series, got none")
+	case e.value != nil && v != *e.value:
+		t.Errorf("want %v in the end, got %v", *e.value, v)
+	case e.value == nil && v <= 0:
+		t.Errorf("want more than 0 in the end, got %v", v)
+	}
+}
+
+func wantSame(t *testing.T, what string, want, got map[string]bool) {
+	t.Helper()
+	if !maps.Equal(want, got) {
+		t.Errorf("%s: want %q, got %q", what, slices.Sorted(maps.Keys(want)), slices.Sorted(maps.Keys(got)))
+	}
+}
+
+// expectations returns what each query must have returned, by its key. No alert
+// expects the pods good and renewing.
+func expectations() map[string]expectation {
+	var (
+		pod       = []string{"pod"}
+		everybody = []string{"good", "renewing", "denied", "outage", "stale", "refusing"}
+		served    = []string{"good", "renewing", "outage", "stale", "refusing"}
+		reasons   = slices.Collect(maps.Keys(wrong()))
+		results   = []string{"success", "AccessDenied", "other", "network"}
+		statuses  = []string{"200", "401", "403", "404", "405", "503"}
+	)
+	var refusing []string
+	for _, reason := range reasons {
+		refusing = append(refusing, "refusing "+reason)
+	}
+	return map[string]expectation{
+		"IRSASidecarCredentialsExpiring": series(pod, "outage"),
+		"IRSASidecarRefreshFailing":      series(pod, "denied", "outage"),
+		"IRSASidecarNoCredentials":       series(pod, "denied", "outage"),
+		"IRSASidecarTokenStale":          series(pod, "stale"),
+		"IRSASidecarRefusing":            series([]string{"pod", "reason"}, refusing...),
+
+		"Fleet: Sidecars":                      value(6),
+		"Fleet: With credentials":              value(4),
+		"Fleet: Without credentials":           value(2),
+		"Fleet: Refreshing fails":              value(2),
+		"Fleet: Tokens expired":                value(1),
+		"Fleet: Not scraped":                   value(1),
+		"Fleet: Refreshing fails, by code":     series([]string{"code"}, "AccessDenied", "other", "network"),
+		"Fleet: Failing now":                   series([]string{"pod", "code"}, "denied AccessDenied", "outage other", "outage network"),
+		"Fleet: Soonest expirations":           series(pod, everybody...),
+		"Fleet: STS latency":                   positive(),
+		"Fleet: STS latency B":                 positive(),
+		"Fleet: STS latency C":                 positive(),
+		"Fleet: Refreshes a minute, by result": series([]string{"result"}, results...),
+		"Fleet: Requests refused, by reason":   series([]string{"reason"}, reasons...),
+		"Fleet: Requests, by status":           series([]string{"code"}, statuses...),
+		"Fleet: Versions":                      series([]string{"version"}, "(devel)"),
+
+		"Workload: Credentials: time left":        series(pod, everybody...),
+		"Workload: Refreshing fails":              series([]string{"pod", "code"}, "denied AccessDenied", "outage other", "outage network"),
+		"Workload: Next attempt in":               series(pod, everybody...),
+		"Workload: Since the last success":        series(pod, served...),
+		"Workload: Refreshes a minute, by result": series([]string{"result"}, results...),
+		"Workload: Token: time left":              series(pod, everybody...),
+		"Workload: Token: replacements":           series(pod, everybody...),
+		"Workload: STS: time of a call":           series(pod, "denied", "outage", "renewing"),
+		"Workload: Requests, by status":           series([]string{"code"}, statuses...),
+		"Workload: Requests refused, by reason":   series([]string{"reason"}, reasons...),
+		"Workload: Memory":                        series(pod, everybody...),
+		"Workload: CPU":                           series(pod, everybody...),
+		"Workload: Builds":                        series([]string{"pod", "version"}, "good (devel)", "renewing (devel)", "denied (devel)", "outage (devel)", "stale (devel)", "refusing (devel)"),
+	}
+}

@@ -1,0 +1,96 @@
+package monitoring
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	monitoringv1 "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
+	"github.com/prometheus/client_golang/api"
+	prometheusv1 "github.com/prometheus/client_golang/api/prometheus/v1"
+)
+
+// scrapeInterval is thirty times as short as usual, and so is all that a sidecar
+// does here.
+const scrapeInterval = "1s"
+
+// startPrometheus runs Debian's Prometheus until the test or ctx ends. It scrapes
+// pods, whose addresses may lead nowhere, and evaluates the alerts.
+func startPrometheus(ctx context.Context, t *testing.T, pods []*pod) prometheusv1.API {
+	t.Helper()
+	dir := t.TempDir()
+	config, err := json.Marshal(map[string]any{ // JSON is YAML
+		"global":         map[string]any{"scrape_interval": scrapeInterval, "evaluation_interval": scrapeInterval},
+		"rule_files":     []string{writeRules(t, dir)},
+		"scrape_configs": []any{scrapeConfig(applied(t).monitor, pods)},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, "prometheus.yaml")
+	if err := os.WriteFile(path, config, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	address := freeAddress(t)
+	run(ctx, t, "prometheus.log", nil, find(t, "prometheus"),
+		"--config.file="+path, "--storage.tsdb.path="+filepath.Join(dir, "data"), "--web.listen-address="+address, "--log.level=warn")
+	client, err := api.NewClient(api.Config{Address: "http://" + address})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return prometheusv1.NewAPI(client)
+}
+
+// scrapeConfig returns what the operator makes of the monitor, but for the targets,
+// which it has Prometheus discover: generatePodMonitorConfig in
+// https://github.com/prometheus-operator/prometheus-operator/blob/main/pkg/prometheus/promcfg.go
+func scrapeConfig(m monitoringv1.PodMonitor, pods []*pod) map[string]any {
+	endpoint := m.Spec.PodMetricsEndpoints[0]
+	var targets, relabelings []any
+	for _, p := range pods {
+		targets = append(targets, map[string]any{
+			"targets": []string{p.admin},
+			"labels": map[string]string{
+				"namespace": p.namespace,
+				"pod":       p.name,
+				"container": "irsa-sidecar",
+				"endpoint":  *endpoint.Port,
+				"job":       m.Namespace + "/" + m.Name,
+			},
+		})
+	}
+	for _, c := range endpoint.MetricRelabelConfigs {
+		relabelings = append(relabelings, map[string]any{"action": c.Action, "source_labels": c.SourceLabels, "regex": c.Regex})
+	}
+	return map[string]any{
+		"job_name":               fmt.Sprintf("podMonitor/%s/%s/0", m.Namespace, m.Name),
+		"static_configs":         targets,
+		"metric_relabel_configs": relabelings,
+	}
+}
+
+// until looks every quarter of a second whether something has come about, which is
+// when look returns nil, and fails the test once limit is over.
+func until(ctx context.Context, t *testing.T, limit time.Duration, look func() error) {
+	t.Helper()
+	start := time.Now()
+	tick := time.NewTicker(250 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		err := look()
+		if err == nil {
+			return
+		}
+		if time.Since(start) > limit || ctx.Err() != nil {
+			t.Fatalf("after %s: %v", time.Since(start).Round(time.Second), err)
+		}
+		select {
+		case <-ctx.Done():
+		case <-tick.C:
+		}
+	}
+}
