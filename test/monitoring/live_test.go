@@ -57,7 +57,8 @@ type world struct {
 }
 
 func (w *world) scraped() []*pod {
-	return []*pod{w.good, w.renewing, w.denied, w.outage, w.stale, w.refusing}
+	// The outage last: it has only seconds, and Prometheus is to see them.
+	return []*pod{w.good, w.renewing, w.denied, w.stale, w.refusing, w.outage}
 }
 
 func (w *world) all() []*pod { return append(w.scraped(), w.gone) }
@@ -88,6 +89,13 @@ func newWorld(ctx context.Context, t *testing.T) *world {
 		}
 		p.publish(t, lifetime)
 		p.start(ctx, t, binary)
+		// It waits for the first credentials, so that these come before the first scrape.
+		until(ctx, t, 30*time.Second, func() error {
+			if p.ask(ctx, nil) == 0 {
+				return fmt.Errorf("the sidecar of %s does not answer", p.name)
+			}
+			return nil
+		})
 	}
 	asked := make(chan struct{})
 	go func() {

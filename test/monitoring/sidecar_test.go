@@ -120,8 +120,9 @@ func run(ctx context.Context, t *testing.T, log string, env []string, program st
 	})
 }
 
-// ask makes one request for credentials; edit makes it wrong.
-func (p *pod) ask(ctx context.Context, edit func(*http.Request)) {
+// ask makes one request for credentials, which edit makes wrong, and returns the
+// status of the answer, 0 if there is none.
+func (p *pod) ask(ctx context.Context, edit func(*http.Request)) (status int) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+p.door+"/v1/credentials", nil)
 	if err != nil {
 		panic(err)
@@ -133,10 +134,11 @@ func (p *pod) ask(ctx context.Context, edit func(*http.Request)) {
 	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 5 * time.Second} // no proxy
 	resp, err := client.Do(r)
 	if err != nil {
-		return // the metrics will tell
+		return 0
 	}
 	defer resp.Body.Close()
 	_, _ = io.Copy(io.Discard, resp.Body)
+	return resp.StatusCode
 }
 
 // wrong returns what makes a request one to refuse, by the reason.
