@@ -25,11 +25,11 @@ const maxForeign = 500
 func (s *STS) explain(ctx context.Context, err error, at *stage, token string) *reason {
 	// A read that the end of ctx has cut off may say that the connection was closed.
 	if netErr, ok := errors.AsType[net.Error](err); ctx.Err() != nil || ok && netErr.Timeout() {
-		return &reason{codeTimeout, fmt.Sprintf("no answer from %s within %s, stuck at %s: check DNS, network policies, the proxy settings, and whether a mesh proxy has started", s.endpoint, attemptTimeout, at)}
+		return newReason(codeTimeout, fmt.Sprintf("no answer from %s within %s, stuck at %s: check DNS, network policies, the proxy settings, and whether a mesh proxy has started", s.endpoint, attemptTimeout, at))
 	}
 	response, ok := errors.AsType[*awshttp.ResponseError](err)
 	if !ok || response.HTTPStatusCode() == 0 {
-		return &reason{codeNetwork, fmt.Sprintf("cannot reach %s: %s: check DNS, network policies, the proxy settings and AWS_CA_BUNDLE", s.endpoint, foreign(cause(err).Error(), token))}
+		return newReason(codeNetwork, fmt.Sprintf("cannot reach %s: %s: check DNS, network policies, the proxy settings and AWS_CA_BUNDLE", s.endpoint, foreign(cause(err).Error(), token)))
 	}
 	status := response.HTTPStatusCode()
 	if status < 400 {
@@ -47,20 +47,18 @@ func (s *STS) explain(ctx context.Context, err error, at *stage, token string) *
 	raw := ""
 	if said {
 		raw = apiErr.ErrorCode()
-		message = fmt.Sprintf("%s (HTTP %d, request ID %s)", foreign(apiErr.ErrorMessage(), token), status, foreign(response.ServiceRequestID(), token))
+		message = fmt.Sprintf("%s (%s)", foreign(apiErr.ErrorMessage(), token), message)
 	}
 	code := codeFor(raw, status)
 	if code == codeOther && said {
 		message = foreign(raw, token) + ": " + message
 	}
-	if hint := hintFor(code); hint != "" {
-		message += ": " + hint
-	}
-	return &reason{code, message}
+	message += ": " + hintFor(code)
+	return &reason{code: code, message: message, requestID: foreign(response.ServiceRequestID(), token)}
 }
 
 func (s *STS) invalidResponse(what string) *reason {
-	return &reason{codeInvalidResponse, fmt.Sprintf("%s answered %s: check the endpoint, and whether a proxy answers in its place", s.endpoint, what)}
+	return newReason(codeInvalidResponse, fmt.Sprintf("%s answered %s: check the endpoint, and whether a proxy answers in its place", s.endpoint, what))
 }
 
 // codeFor returns the code of a reason for an error of STS.
@@ -87,7 +85,7 @@ func hintFor(code string) string {
 	case "IDPRejectedClaim":
 		return "see whether the token is still valid and its issuer's keys are the ones published"
 	case "InvalidIdentityToken":
-		return `the account of the role needs an IAM OIDC provider with the issuer and audience that the log line "token loaded" shows`
+		return `the account of the role needs an IAM OIDC provider with the issuer and audience that the log line "token loaded" shows; if that audience is not sts.amazonaws.com, correct the token's volume`
 	case "MalformedPolicyDocument":
 		return "correct the policy in --session-policy-file"
 	case "PackedPolicyTooLarge":
@@ -99,7 +97,7 @@ func hintFor(code string) string {
 	case codeThrottled:
 		return "the account makes more calls to STS than its quota allows"
 	}
-	return ""
+	return "see whether that is the endpoint of STS, and what the AWS Health Dashboard says of STS"
 }
 
 // cause returns the part of an error of the SDK that says what happened: what

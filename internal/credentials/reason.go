@@ -43,7 +43,12 @@ func codes() []string {
 type reason struct {
 	code    string
 	message string
+	// requestID is AWS's, for the log. The message is told again and again, in the
+	// events of a pod for one, where each new text is another row.
+	requestID string
 }
+
+func newReason(code, message string) *reason { return &reason{code: code, message: message} }
 
 func (r *reason) Error() string { return r.code + ": " + r.message }
 
@@ -62,11 +67,14 @@ type coded interface {
 
 // reasonFor turns an error of a provider into a reason.
 func reasonFor(err error) *reason {
+	if why, ok := errors.AsType[*reason](err); ok {
+		return why
+	}
 	if c, ok := errors.AsType[coded](err); ok && slices.Contains(codes(), c.ErrorCode()) {
-		return &reason{c.ErrorCode(), c.ErrorMessage()}
+		return newReason(c.ErrorCode(), c.ErrorMessage())
 	}
 	if errors.Is(err, context.DeadlineExceeded) {
-		return &reason{codeTimeout, err.Error()}
+		return newReason(codeTimeout, err.Error())
 	}
-	return &reason{codeOther, err.Error()}
+	return newReason(codeOther, err.Error())
 }

@@ -73,7 +73,7 @@ func NewRefresher(provider aws.CredentialsProvider, lifetime time.Duration, log 
 		first:    make(chan struct{}),
 		wake:     make(chan struct{}, 1),
 	}
-	r.state.Store(&snapshot{reason: &reason{codeOther, "STS has not answered the first request yet"}})
+	r.state.Store(&snapshot{reason: newReason(codeOther, "STS has not answered the first request yet")})
 	return r
 }
 
@@ -101,7 +101,7 @@ func (r *Refresher) Retrieve(ctx context.Context) (aws.Credentials, error) {
 		return aws.Credentials{}, s.reason
 	}
 	// No attempt has failed: the clock has jumped, or the machine slept.
-	return aws.Credentials{}, &reason{codeOther, fmt.Sprintf("credentials expired at %s and are being renewed", s.credentials.Expires.UTC().Format(time.RFC3339))}
+	return aws.Credentials{}, newReason(codeOther, fmt.Sprintf("credentials expired at %s and are being renewed", s.credentials.Expires.UTC().Format(time.RFC3339)))
 }
 
 // Wake says that the identity token has changed. It brings the next attempt
@@ -218,13 +218,13 @@ func (r *Refresher) refresh(ctx context.Context) *reason {
 func (r *Refresher) check(fresh, old aws.Credentials) error {
 	switch now := r.now(); {
 	case !fresh.HasKeys() || fresh.SessionToken == "" || !fresh.CanExpire:
-		return &reason{codeInvalidResponse, "STS answered with incomplete credentials, which are not used"}
+		return newReason(codeInvalidResponse, "STS answered with incomplete credentials, which are not used")
 	case !fresh.Expires.After(now):
-		return &reason{codeInvalidResponse, fmt.Sprintf("STS answered with credentials that expired at %s, and here it is %s: check the clock of this node",
-			fresh.Expires.UTC().Format(time.RFC3339), now.UTC().Format(time.RFC3339))}
+		return newReason(codeInvalidResponse, fmt.Sprintf("STS answered with credentials that expired at %s, and here it is %s: check the clock of this node",
+			fresh.Expires.UTC().Format(time.RFC3339), now.UTC().Format(time.RFC3339)))
 	case fresh.Expires.Before(old.Expires):
-		return &reason{codeInvalidResponse, fmt.Sprintf("STS answered with credentials that end at %s, before the ones at hand do, at %s",
-			fresh.Expires.UTC().Format(time.RFC3339), old.Expires.UTC().Format(time.RFC3339))}
+		return newReason(codeInvalidResponse, fmt.Sprintf("STS answered with credentials that end at %s, before the ones at hand do, at %s",
+			fresh.Expires.UTC().Format(time.RFC3339), old.Expires.UTC().Format(time.RFC3339)))
 	}
 	return nil
 }
@@ -239,6 +239,10 @@ func (r *Refresher) logFailure(why *reason, failures int, remaining, delay time.
 	if remaining == 0 {
 		level = slog.LevelError
 	}
-	r.log.Log(context.Background(), level, "refresh failed", "code", why.code, "error", why.message, "attempt", failures,
-		"next_attempt_in", delay.Round(time.Millisecond).String(), "credentials_valid_for", remaining.Round(time.Second).String())
+	attributes := []any{"code", why.code, "error", why.message, "attempt", failures,
+		"next_attempt_in", delay.Round(time.Millisecond).String(), "credentials_valid_for", remaining.Round(time.Second).String()}
+	if why.requestID != "" {
+		attributes = append(attributes, "request_id", why.requestID)
+	}
+	r.log.Log(context.Background(), level, "refresh failed", attributes...)
 }

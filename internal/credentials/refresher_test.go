@@ -84,7 +84,7 @@ func granted(lifetime time.Duration) aws.Credentials {
 }
 
 func denied() (aws.Credentials, error) {
-	return aws.Credentials{}, &reason{"AccessDenied", "Not authorized"}
+	return aws.Credentials{}, newReason("AccessDenied", "Not authorized")
 }
 
 // current returns what Retrieve has now.
@@ -251,7 +251,7 @@ func TestWakeEndsTheWaitForTheFirstTokenAtOnce(t *testing.T) {
 			if there {
 				return granted(time.Hour), nil
 			}
-			return aws.Credentials{}, &reason{codeToken, "does not exist"}
+			return aws.Credentials{}, newReason(codeToken, "does not exist")
 		})
 		sleep(5 * time.Minute)
 		for n := len(l.calls()); len(l.calls()) == n; {
@@ -290,7 +290,7 @@ func TestNeitherAFlappingFileNorAFlappingClockMakesAStorm(t *testing.T) {
 		"STS works": nil,
 		"token comes and goes": func(_ context.Context, call int) (aws.Credentials, error) {
 			if call%2 == 0 {
-				return aws.Credentials{}, &reason{codeToken, "is empty"}
+				return aws.Credentials{}, newReason(codeToken, "is empty")
 			}
 			return denied()
 		},
@@ -449,7 +449,7 @@ func TestMetricsTellTheStory(t *testing.T) {
 			case 1:
 				return denied()
 			case 2:
-				return aws.Credentials{}, &reason{codeNetwork, "no route"}
+				return aws.Credentials{}, newReason(codeNetwork, "no route")
 			}
 			return granted(time.Hour), nil
 		})

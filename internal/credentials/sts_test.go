@@ -99,7 +99,7 @@ func TestSTSExplainsEveryFailure(t *testing.T) {
 		{name: "another key", token: issuer.WithNewKey().Token(standin.Claims{}), want: "InvalidIdentityToken: "},
 		{name: "expired token", token: issuer.Token(standin.Claims{Lifetime: -time.Minute}), want: "ExpiredTokenException: Token expired", says: "kubelet"},
 		{name: "not a token", token: "aaaa.bbbb.cccc", want: "InvalidIdentityToken: "},
-		{name: "issuer unreachable", fault: standin.Refuse(400, "IDPCommunicationError", "Could not reach"), want: "IDPCommunicationError: Could not reach (HTTP 400, request ID "},
+		{name: "issuer unreachable", fault: standin.Refuse(400, "IDPCommunicationError", "Could not reach"), want: "IDPCommunicationError: Could not reach (HTTP 400 from http://127.0.0.1:"},
 		{name: "claim rejected", fault: standin.Refuse(403, "IDPRejectedClaim", "no"), want: "IDPRejectedClaim: no"},
 		{name: "region disabled", fault: standin.Refuse(403, "RegionDisabledException", "no"), want: "RegionDisabledException: ", says: "activate STS"},
 		{name: "policy too large", fault: standin.Refuse(400, "PackedPolicyTooLarge", "no"), want: "PackedPolicyTooLarge: ", says: "--session-policy"},
