@@ -7,8 +7,9 @@ import (
 )
 
 const usage = `Usage: sidecar [FLAGS]          serve credentials until told to end
-       sidecar [FLAGS] ready    exit with 0 if credentials are being served, else
-                                print why not and exit with 1 (a startup probe)
+       sidecar [FLAGS] ready    exit with 0 once credentials are being served; if
+                                they are not for three seconds, print why and
+                                exit with 1 (a startup probe)
 
 Exchanges the pod's service account token for the credentials of its IAM role
 and serves them to programs whose AWS SDK cannot do that. In the container of

@@ -80,6 +80,19 @@ func TestWaitsForTheTokenAndSaysSo(t *testing.T) {
 	}
 }
 
+// Probes are seldom, so that one waits a little for what is on its way.
+func TestReadyWaits(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	p := start(t, w.environment())
+	p.waitForLog(t, `"code":"token"`)
+	published := time.AfterFunc(time.Second, func() { w.publish(t) })
+	defer published.Stop()
+	if status, output := p.ready(t); status != 0 || output != "" {
+		t.Errorf("sidecar ready exits with %d and says %q", status, output)
+	}
+}
+
 func TestSaysWhySTSRefuses(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -87,7 +100,7 @@ func TestSaysWhySTSRefuses(t *testing.T) {
 	w.publish(t)
 	p := start(t, w.environment())
 	p.waitForLog(t, `"code":"AccessDenied"`)
-	const want = "AccessDenied: Not authorized to perform sts:AssumeRoleWithWebIdentity (HTTP 403, "
+	const want = "AccessDenied: Not authorized to perform sts:AssumeRoleWithWebIdentity (HTTP 403 from http://127.0.0.1:"
 	if status, output := p.ready(t); status != 1 || !strings.HasPrefix(output, want) || strings.Count(output, "\n") != 1 {
 		t.Errorf("sidecar ready exits with %d and says %q", status, output)
 	}

@@ -13,26 +13,44 @@ import (
 	"unicode"
 )
 
-// readyTimeout bounds the probe: the door answers within half a second.
-const readyTimeout = 3 * time.Second
+const (
+	// readyTimeout is how long the probe waits for credentials. STS mostly gives
+	// them within that, so that probes can be seldom: each that fails is an event,
+	// of which a pod has 25, and then one in five minutes
+	// (k8s.io/client-go/tools/record, defaultSpamBurst).
+	readyTimeout = 3 * time.Second
+	readyPeriod  = 250 * time.Millisecond
+)
 
-// ready asks the sidecar's own door as a client would. If it does not answer
-// with credentials, ready prints the reason in one line and returns a
-// notReadyError.
+// ready asks the sidecar's own door as a client would, until it answers with
+// credentials. If it does not do so for three seconds, ready prints the reason
+// in one line and returns a notReadyError.
 func ready(ctx context.Context, cfg *config, stdout io.Writer) error {
-	err := ask(ctx, cfg)
-	if err == nil {
-		return nil
+	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
+	defer cancel()
+	tick := time.NewTicker(readyPeriod)
+	defer tick.Stop()
+	var reason error
+	for ctx.Err() == nil {
+		err := ask(ctx, cfg)
+		if err == nil {
+			return nil
+		}
+		if reason == nil || ctx.Err() == nil { // what the end of ctx has cut off says nothing
+			reason = err
+		}
+		select {
+		case <-ctx.Done():
+		case <-tick.C:
+		}
 	}
-	if _, err := fmt.Fprintln(stdout, err); err != nil {
+	if _, err := fmt.Fprintln(stdout, reason); err != nil {
 		return err
 	}
 	return notReadyError{}
 }
 
 func ask(ctx context.Context, cfg *config) error {
-	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
-	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+cfg.listen.String()+cfg.guard.Path, nil)
 	if err != nil {
 		return err
