@@ -250,6 +250,26 @@ func environment(c core.Container) map[string]string {
 	return values
 }
 
+// Two kustomizations with the Component, of a role each, stand beside each other in a
+// third.
+func TestComponentsTogether(t *testing.T) {
+	dir := copyOf(t)
+	for _, name := range []string{"a", "b"} {
+		write(t, filepath.Join(dir, name, "all.yaml"), strings.Replace(settings+"---\n"+workloads(), "role/a", "role/"+name, 1))
+		write(t, filepath.Join(dir, name, "kustomization.yaml"), "namePrefix: "+name+"-\nresources: [all.yaml]\ncomponents: [../component]\n")
+	}
+	write(t, filepath.Join(dir, "both", "kustomization.yaml"), "resources: [../a, ../b]\n")
+	roles := map[string]int{}
+	for _, object := range build(t, filepath.Join(dir, "both")) {
+		if _, pod := template(object); pod != nil && pod.Spec.InitContainers[0].Name == "irsa-sidecar" {
+			roles[environment(pod.Spec.InitContainers[0])["AWS_ROLE_ARN"]]++
+		}
+	}
+	if want := map[string]int{"arn:aws:iam::111122223333:role/a": 5, "arn:aws:iam::111122223333:role/b": 5}; !maps.Equal(roles, want) {
+		t.Errorf("workloads by role: %v, want %v", roles, want)
+	}
+}
+
 // Without the settings, or with one of them missing, nothing is made.
 func TestComponentWithoutSettings(t *testing.T) {
 	for name, text := range map[string]string{

@@ -42,11 +42,17 @@ func native(more string) string {
 // hasRole is its role.
 const hasRole = `, env: [{name: AWS_ROLE_ARN, value: "` + roleA + `"}]`
 
+// empty is a label with no value.
+const empty = "(empty)"
+
+// guided is a container that is led to the sidecar.
+const guided = "{name: app, image: none, env: [{name: AWS_CONTAINER_CREDENTIALS_FULL_URI, value: x}]"
+
 // admission is a pod and what becomes of it.
 type admission struct {
 	name                        string
 	account, label, annotations string
-	containers, spec            string   // those of the pod, app if empty; more of its spec
+	containers, spec            string   // those of the pod, a guided one if empty; more of its spec
 	refused                     []string // what the refusal says; nil: none
 	sidecar                     bool     // whether an admitted pod has one
 }
@@ -54,7 +60,7 @@ type admission struct {
 func (a admission) pod() string {
 	metadata := "name: example"
 	if a.label != "" {
-		metadata += fmt.Sprintf(", labels: {irsa-sidecar/inject: %q}", a.label)
+		metadata += fmt.Sprintf(", labels: {irsa-sidecar/inject: %q}", strings.TrimPrefix(a.label, empty))
 	}
 	if a.annotations != "" {
 		metadata += ", annotations: {" + a.annotations + "}"
@@ -65,7 +71,7 @@ func (a admission) pod() string {
 	}
 	containers := a.containers
 	if containers == "" {
-		containers = "{name: app, image: none}"
+		containers = guided + "}"
 	}
 	return fmt.Sprintf(`
 apiVersion: v1
@@ -120,6 +126,8 @@ func TestGuardWithPolicy(t *testing.T) {
 		{name: "hostNetwork", label: "true", spec: "\n  hostNetwork: true", refused: []string{"hostNetwork: the sidecar serves credentials on the loopback interface, which here is the node's"}},
 		{name: "hostNetwork, asked by the service account", account: "a-asks", spec: "\n  hostNetwork: true", refused: []string{"hostNetwork: the sidecar serves"}},
 		{name: "neither true nor false", label: "yes", refused: []string{`label irsa-sidecar/inject is "yes": set it to "true" or "false"`}},
+		{name: "nearly false", account: "a-asks", label: "False", refused: []string{`label irsa-sidecar/inject is "False"`}},
+		{name: "empty", label: empty, refused: []string{`label irsa-sidecar/inject is ""`}},
 		{name: "the service account neither", account: "unsure", refused: []string{`annotation irsa-sidecar/inject of service account unsure is "yes"`}},
 		{name: "no role", account: "default", label: "true", refused: []string{"the sidecar has no role (AWS_ROLE_ARN): annotate service account default", "eks.amazonaws.com/role-arn"}},
 		{name: "the pod's role", account: "default", label: "true", annotations: `eks.amazonaws.com/role-arn: "` + roleB + `"`, sidecar: true},
@@ -156,11 +164,37 @@ func TestGuardAlone(t *testing.T) {
 		{name: "a role by reference", label: "true", spec: native(`, env: [{name: AWS_ROLE_ARN, valueFrom: {configMapKeyRef: {name: r, key: r}}}]`), sidecar: true},
 		{name: "a role by a flag", label: "true", spec: native(`, args: ["--role-arn", "` + roleA + `"]`), sidecar: true},
 		{name: "a role by envFrom", label: "true", spec: native(`, envFrom: [{configMapRef: {name: r}}]`), sidecar: true},
-		{name: "a port that the sidecar has left", label: "true", sidecar: true, containers: "{name: app, image: none, ports: [{containerPort: 9911}]}",
+		{name: "a port that the sidecar has left", label: "true", sidecar: true, containers: guided + ", ports: [{containerPort: 9911}]}",
 			spec: native(`, env: [{name: AWS_ROLE_ARN, value: "` + roleA + `"}, {name: SIDECAR_LISTEN, value: "127.0.0.1:9999"}]`)},
+		{name: "nobody is led to the sidecar", label: "true", containers: "{name: app, image: none, env: null}", spec: native(hasRole), refused: []string{"no container has the variable AWS_CONTAINER_CREDENTIALS_FULL_URI"}},
+		{name: "perhaps somebody is", label: "true", containers: "{name: app, image: none, envFrom: [{configMapRef: {name: r}}]}", spec: native(hasRole), sidecar: true},
+		{name: "a token that is never replaced", label: "true", spec: `
+  volumes: [{name: token, projected: {sources: [{serviceAccountToken: {audience: sts.amazonaws.com, path: token}}]}}]` + native(hasRole+`, volumeMounts: [{name: token, mountPath: /t/token, subPath: token}]`), refused: []string{"mounts the token with subPath"}},
 		{name: "the token in the sidecar only", label: "true", sidecar: true, spec: `
   volumes: [{name: token, projected: {sources: [{serviceAccountToken: {audience: sts.amazonaws.com, path: token}}]}}]` + native(hasRole+`, volumeMounts: [{name: token, mountPath: /t}]`)},
 	})
+}
+
+// A container for debugging may be added to a pod, but not with the token.
+func TestGuardOfEphemeralContainers(t *testing.T) {
+	t.Parallel()
+	n := newNamespace(t, "inject", "guard")
+	n.apply(n.serviceAccount() + n.deployment(injected))
+	p := n.awaitPod("app=example", time.Minute, func(*pod) error { return nil })
+	debug := func(mounts string) error {
+		_, err := n.tryKubectl("", "patch", "pod", p.Metadata.Name, "--subresource", "ephemeralcontainers", "--dry-run=server", "-p",
+			fmt.Sprintf(`{"spec": {"ephemeralContainers": [{"name": "debug", "image": "none", "securityContext":
+				{"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}, "runAsNonRoot": true, "seccompProfile": {"type": "RuntimeDefault"}}, "volumeMounts": [%s]}]}}`, mounts))
+		return err
+	}
+	if err := debug(""); err != nil {
+		t.Errorf("without a mount: %v", err)
+	}
+	said := refusal(debug(`{"name": "irsa-sidecar-token", "mountPath": "/t"}`))
+	if !strings.Contains(said, "a token for STS must not be mounted in an ephemeral container") {
+		t.Errorf("with the token the refusal is %q", said)
+	}
+	t.Logf("proved: %s", said)
 }
 
 // Mirror pods, which the kubelet makes of static ones, have no service account.
