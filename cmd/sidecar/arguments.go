@@ -7,9 +7,8 @@ import (
 )
 
 const usage = `Usage: sidecar [FLAGS]          serve credentials until told to end
-       sidecar [FLAGS] ready    exit with 0 once credentials are being served; if
-                                they are not for three seconds, print why and
-                                exit with 1 (a startup probe)
+       sidecar [FLAGS] ready    exit with 0 if credentials are being served, else
+                                print why not and exit with 1 (a startup probe)
 
 Exchanges the pod's service account token for the credentials of its IAM role
 and serves them to programs whose AWS SDK cannot do that. In the container of
@@ -41,6 +40,8 @@ A flag wins over its environment variable; an empty variable counts as unset.
         a file with a token that clients must send; it may change
   --admin-listen [HOST]:PORT   SIDECAR_ADMIN_LISTEN
         /metrics, /healthz and /readyz (default: :9912)
+  --wait DURATION              SIDECAR_WAIT
+        how long ready waits for credentials, up to 1h (default: 0s)
   --log-level LEVEL            SIDECAR_LOG_LEVEL
         debug, info, warn or error (default: info)
   --help, --version
@@ -61,7 +62,7 @@ Exit status: 0 when told to end, 2 for a configuration error, else 1.
 // flagNames returns the flags that take a value.
 func flagNames() []string {
 	return []string{"token-file", "role-arn", "region", "session-name", "duration", "session-policy-file",
-		"session-policy-arns", "sts-endpoint", "listen", "authorization-token-file", "admin-listen", "log-level"}
+		"session-policy-arns", "sts-endpoint", "listen", "authorization-token-file", "admin-listen", "wait", "log-level"}
 }
 
 // arguments is what a command line says.

@@ -29,6 +29,7 @@ type config struct {
 	listen      netip.AddrPort
 	guard       server.Guard
 	adminListen string
+	wait        time.Duration // of ready
 	log         *slog.Logger
 }
 
@@ -46,6 +47,7 @@ func loadConfig(flags map[string]string, getenv func(string) string, stderr io.W
 	cfg.sts = l.sts()
 	cfg.listen, cfg.adminListen = l.listeners()
 	cfg.guard = server.Guard{Path: l.path(), Authorization: l.authorization(cfg.log)}
+	cfg.wait = l.wait()
 	l.proxies()
 	return cfg, errors.Join(l.problems...)
 }

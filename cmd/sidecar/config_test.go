@@ -85,6 +85,7 @@ func TestSettings(t *testing.T) {
 		{"CA bundle", nil, map[string]string{"AWS_CA_BUNDLE": bundle}, func(c *config) bool { return c.sts.RootCAs != nil }},
 		{"session name", nil, map[string]string{"AWS_ROLE_SESSION_NAME": "shop.cart@1"}, func(c *config) bool { return c.sessionName == "shop.cart@1" }},
 		{"duration", nil, map[string]string{"SIDECAR_DURATION": "90m"}, func(c *config) bool { return c.duration == 90*time.Minute }},
+		{"wait", map[string]string{"wait": "10s"}, map[string]string{"SIDECAR_WAIT": "1m"}, func(c *config) bool { return c.wait == 10*time.Second }},
 		{"session policy", nil, map[string]string{"SIDECAR_SESSION_POLICY_FILE": file("policy", `{"Version":"2012-10-17"}`)},
 			func(c *config) bool { return c.policy == `{"Version":"2012-10-17"}` }},
 		{"session policies", nil, map[string]string{"SIDECAR_SESSION_POLICY_ARNS": "arn:aws:iam::aws:policy/ReadOnlyAccess, arn:aws:iam::111122223333:policy/p"},
@@ -181,6 +182,8 @@ func TestWrongSettings(t *testing.T) {
 		{"a token of blanks", map[string]string{"SIDECAR_AUTHORIZATION_TOKEN": "  "}, "SIDECAR_AUTHORIZATION_TOKEN: ", "empty"},
 		{"no token file at start", map[string]string{"SIDECAR_AUTHORIZATION_TOKEN_FILE": dir + "/none"}, "--authorization-token-file", "no such file"},
 		{"an empty token file", map[string]string{"SIDECAR_AUTHORIZATION_TOKEN_FILE": file("empty", "\n")}, "--authorization-token-file", "empty"},
+		{"no duration to wait", map[string]string{"SIDECAR_WAIT": "10"}, "--wait (SIDECAR_WAIT): ", "not a duration up to 1h"},
+		{"a negative wait", map[string]string{"SIDECAR_WAIT": "-1s"}, "--wait (SIDECAR_WAIT): ", "not a duration up to 1h"},
 		{"a log level", map[string]string{"SIDECAR_LOG_LEVEL": "verbose"}, "--log-level (SIDECAR_LOG_LEVEL): ", "debug, info, warn, error"},
 		{"a proxy that is no URL", map[string]string{"HTTPS_PROXY": "http://user:hunter2@:bad:"}, "HTTPS_PROXY: ", "http://HOST:PORT"},
 	}

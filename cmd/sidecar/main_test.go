@@ -80,15 +80,18 @@ func TestWaitsForTheTokenAndSaysSo(t *testing.T) {
 	}
 }
 
-// Probes are seldom, so that one waits a little for what is on its way.
+// A probe waits for what is on its way, so that it need not come often.
 func TestReadyWaits(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	p := start(t, w.environment())
 	p.waitForLog(t, `"code":"token"`)
+	if status, output := p.ready(t, "--wait=500ms"); status != 1 || !strings.HasPrefix(output, "token: ") || strings.Count(output, "\n") != 1 {
+		t.Errorf("sidecar ready exits with %d and says %q", status, output)
+	}
 	published := time.AfterFunc(time.Second, func() { w.publish(t) })
 	defer published.Stop()
-	if status, output := p.ready(t); status != 0 || output != "" {
+	if status, output := p.ready(t, "--wait=20s"); status != 0 || output != "" {
 		t.Errorf("sidecar ready exits with %d and says %q", status, output)
 	}
 }

@@ -138,8 +138,8 @@ func (p *process) waitForLog(t *testing.T, text string) {
 }
 
 // ready runs sidecar ready with the environment of p.
-func (p *process) ready(t *testing.T) (status int, output string) {
-	cmd := command(t, append(p.environment, "SIDECAR_LISTEN="+p.door), "ready")
+func (p *process) ready(t *testing.T, flags ...string) (status int, output string) {
+	cmd := command(t, append(p.environment, "SIDECAR_LISTEN="+p.door), append([]string{"ready"}, flags...)...)
 	out, _ := cmd.CombinedOutput() // the status says the same
 	return cmd.ProcessState.ExitCode(), string(out)
 }

@@ -14,43 +14,41 @@ import (
 )
 
 const (
-	// readyTimeout is how long the probe waits for credentials. STS mostly gives
-	// them within that, so that probes can be seldom: each that fails is an event,
-	// of which a pod has 25, and then one in five minutes
-	// (k8s.io/client-go/tools/record, defaultSpamBurst).
+	// readyTimeout bounds one question: the door answers within half a second.
 	readyTimeout = 3 * time.Second
-	readyPeriod  = 250 * time.Millisecond
+
+	// readyPeriod is how often the probe asks while it waits.
+	readyPeriod = 250 * time.Millisecond
 )
 
-// ready asks the sidecar's own door as a client would, until it answers with
-// credentials. If it does not do so for three seconds, ready prints the reason
-// in one line and returns a notReadyError.
+// ready asks the sidecar's own door as a client would, again and again for as
+// long as it may wait, until it answers with credentials. If it does not, ready
+// prints the latest reason in one line and returns a notReadyError.
 func ready(ctx context.Context, cfg *config, stdout io.Writer) error {
-	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
-	defer cancel()
+	deadline := time.Now().Add(cfg.wait)
 	tick := time.NewTicker(readyPeriod)
 	defer tick.Stop()
-	var reason error
-	for ctx.Err() == nil {
-		err := ask(ctx, cfg)
-		if err == nil {
+	for {
+		reason := ask(ctx, cfg)
+		if reason == nil {
 			return nil
 		}
-		if reason == nil || ctx.Err() == nil { // what the end of ctx has cut off says nothing
-			reason = err
+		if ctx.Err() != nil || !time.Now().Before(deadline) {
+			if _, err := fmt.Fprintln(stdout, reason); err != nil {
+				return err
+			}
+			return notReadyError{}
 		}
 		select {
-		case <-ctx.Done():
 		case <-tick.C:
+		case <-ctx.Done():
 		}
 	}
-	if _, err := fmt.Fprintln(stdout, reason); err != nil {
-		return err
-	}
-	return notReadyError{}
 }
 
 func ask(ctx context.Context, cfg *config) error {
+	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
+	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+cfg.listen.String()+cfg.guard.Path, nil)
 	if err != nil {
 		return err

@@ -45,6 +45,7 @@ const (
 	maxPolicyLength = 2048
 	maxPolicyARNs   = 10
 	maxPathLength   = 1024
+	maxWait         = time.Hour
 )
 
 func (l *loader) logLevel() slog.Level {
@@ -112,6 +113,15 @@ func (l *loader) duration() time.Duration {
 	d, err := time.ParseDuration(cmp.Or(s.value, "1h"))
 	if err != nil || d < minDuration || d > maxDuration || d%time.Second != 0 {
 		l.fail(s, "%q is not a duration from 15m to 12h in whole seconds, as 1h or 90m", s.value)
+	}
+	return d
+}
+
+func (l *loader) wait() time.Duration {
+	s := l.setting("wait", "SIDECAR_WAIT")
+	d, err := time.ParseDuration(cmp.Or(s.value, "0s"))
+	if err != nil || d < 0 || d > maxWait {
+		l.fail(s, "%q is not a duration up to 1h, as 10s", s.value)
 	}
 	return d
 }
