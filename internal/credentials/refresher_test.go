@@ -28,6 +28,7 @@ type loop struct {
 
 	mu    sync.Mutex
 	times []time.Time // when the provider was called, guarded by mu
+	ends  []*reason   // how the attempt before each of these ended, likewise
 }
 
 // calls returns when the provider was called.
@@ -62,6 +63,7 @@ func (l *loop) provide(ctx context.Context) (aws.Credentials, error) {
 	l.mu.Lock()
 	call := len(l.times)
 	l.times = append(l.times, time.Now())
+	l.ends = append(l.ends, l.state.Load().reason)
 	l.mu.Unlock()
 	if l.answer == nil {
 		return granted(time.Hour), nil
@@ -304,28 +306,36 @@ func TestNeitherAFlappingFileNorAFlappingClockMakesAStorm(t *testing.T) {
 						flap(l, i)
 						sleep(100 * time.Millisecond)
 					}
-					reached := l.calls()
-					if what == "token comes and goes" {
-						reached = nil
-						for i := 1; i < len(l.calls()); i += 2 {
-							reached = append(reached, l.calls()[i])
-						}
-					}
-					// One each five seconds, and each of them may be followed by
-					// the first step of a back-off.
-					for i, call := range reached {
-						within := 0
-						for _, later := range reached[i:] {
-							if later.Sub(call) < time.Minute {
-								within++
-							}
-						}
-						if most := 2*60/5 + 1; within > most {
-							t.Fatalf("%d calls within a minute, the most is %d", within, most)
-						}
-					}
+					l.wantSpacing(t)
 				})
 			})
+		}
+	}
+}
+
+// wantSpacing checks that calls which reached STS came at least five seconds after
+// the one before, or after the least wait that the nth failure in a row has, if that
+// is less: half a second, and twice as long with each.
+func (l *loop) wantSpacing(t *testing.T) {
+	t.Helper()
+	var last time.Time      // of the calls that reached STS
+	var least time.Duration // after last
+	failures := 0
+	for i, call := range l.times[:len(l.times)-1] {
+		end := l.ends[i+1] // of this call
+		failures++
+		if end == nil {
+			failures = 0
+		}
+		if end != nil && end.code == codeToken {
+			continue
+		}
+		if wait := call.Sub(last); wait < least {
+			t.Fatalf("call %d came %v after the one before, the least is %v", i, wait, least)
+		}
+		last, least = call, minSpacing
+		if failures > 0 && failures < 5 {
+			least = firstBackoff / 2 << (failures - 1)
 		}
 	}
 }
