@@ -1,11 +1,13 @@
 package credentials
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"log"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -169,6 +171,25 @@ func padded(element string) standin.Fault {
 			w.WriteHeader(answer.Code)
 			io.WriteString(w, strings.Replace(answer.Body.String(), element, strings.Repeat(" ", maxAnswer)+element, 1))
 		})
+	}
+}
+
+// What is told again and again has no request ID in it, but the log has.
+func TestRequestIDIsForTheLog(t *testing.T) {
+	sts, srv := newStandin(t)
+	sts.Always(standin.Refuse(http.StatusForbidden, "AccessDenied", "no"))
+	provider := aws.CredentialsProviderFunc(func(ctx context.Context) (aws.Credentials, error) {
+		return ask(ctx, NewSTS(STSOptions{Endpoint: srv.URL}, prometheus.NewRegistry()), issuer.Token(standin.Claims{}))
+	})
+	var log bytes.Buffer
+	r := NewRefresher(provider, time.Hour, slog.New(slog.NewJSONHandler(&log, nil)), prometheus.NewRegistry())
+	why := r.refresh(t.Context())
+	r.logFailure(why, 1, 0, time.Second)
+	if why.requestID == "" || strings.Contains(why.Error(), why.requestID) {
+		t.Errorf("request ID %q, reason %v", why.requestID, why)
+	}
+	if !strings.Contains(log.String(), `"request_id":"`+why.requestID+`"`) {
+		t.Errorf("the log is %s", &log)
 	}
 }
 

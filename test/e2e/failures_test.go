@@ -45,7 +45,7 @@ func TestSaysWhatIsWrong(t *testing.T) {
 		{
 			name: "no network",
 			spoil: func(n *namespace) {
-				kubectl(n.Context(), "", "annotate", "--overwrite", "namespace", n.name, ours+"/sts=http://sts.invalid")
+				n.kubectl("annotate", "--overwrite", "namespace", n.name, ours+"/sts=http://sts.invalid")
 				n.apply(n.serviceAccount() + n.deployment(injected))
 			},
 			describe: "Startup probe failed: (network: cannot reach|timeout: no answer from) http://sts.invalid",
