@@ -138,7 +138,7 @@ func (r *Refresher) Run(ctx context.Context) error {
 		if why == nil {
 			failures = 0
 			remaining = min(remaining, r.lifetime)
-			delay = refreshDelay(remaining, rand.Float64())
+			delay = RefreshDelay(remaining, rand.Float64())
 			r.log.Info("credentials refreshed", "expiration", s.credentials.Expires.UTC(), "next_refresh_in", delay.Round(time.Second).String())
 			if remaining < shortLifetime && !short {
 				r.warnShort(remaining)
@@ -149,7 +149,7 @@ func (r *Refresher) Run(ctx context.Context) error {
 			debug.FreeOSMemory()
 		} else {
 			failures++
-			delay = backoff(failures, remaining, rand.Float64())
+			delay = Backoff(failures, remaining, rand.Float64())
 			r.logFailure(why, failures, remaining, delay)
 		}
 		r.wait(ctx, delay, lastCall.Add(minSpacing), why != nil)

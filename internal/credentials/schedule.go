@@ -28,21 +28,21 @@ const (
 	minSpacing = 5 * time.Second
 )
 
-// refreshDelay returns how long after their receipt credentials are renewed:
+// RefreshDelay returns how long after their receipt credentials are renewed:
 // between 0.50 and 0.65 of lifetime or of 100 minutes, whichever is less, but
 // never within five seconds. random is uniform in [0,1).
-func refreshDelay(lifetime time.Duration, random float64) time.Duration {
+func RefreshDelay(lifetime time.Duration, random float64) time.Duration {
 	share := refreshEarliest + random*(refreshLatest-refreshEarliest)
 	delay := time.Duration(share * float64(min(lifetime, longestPeriod)))
 	return max(delay, minSpacing)
 }
 
-// backoff returns how long to wait after the nth failure in a row, when the
+// Backoff returns how long to wait after the nth failure in a row, when the
 // credentials at hand are valid for remaining yet. The step is a second,
 // doubled with each failure, up to a minute or an eighth of remaining,
 // whichever is more; the wait is in the upper half of the step, as random,
 // uniform in [0,1), has it.
-func backoff(n int, remaining time.Duration, random float64) time.Duration {
+func Backoff(n int, remaining time.Duration, random float64) time.Duration {
 	limit := max(longestBackoff, remaining/8)
 	step := firstBackoff
 	for range n - 1 {

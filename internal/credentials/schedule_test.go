@@ -23,8 +23,8 @@ func TestRefreshDelay(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.lifetime.String(), func(t *testing.T) {
-			checkWait(t, "earliest", refreshDelay(tt.lifetime, 0), tt.min)
-			checkWait(t, "latest", refreshDelay(tt.lifetime, almostOne), tt.max)
+			checkWait(t, "earliest", RefreshDelay(tt.lifetime, 0), tt.min)
+			checkWait(t, "latest", RefreshDelay(tt.lifetime, almostOne), tt.max)
 		})
 	}
 }
@@ -47,8 +47,8 @@ func TestBackoff(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			checkWait(t, "shortest", backoff(tt.failure, tt.remaining, 0), tt.step/2)
-			checkWait(t, "longest", backoff(tt.failure, tt.remaining, almostOne), tt.step)
+			checkWait(t, "shortest", Backoff(tt.failure, tt.remaining, 0), tt.step/2)
+			checkWait(t, "longest", Backoff(tt.failure, tt.remaining, almostOne), tt.step)
 		})
 	}
 }
