@@ -41,6 +41,7 @@ type Refresher struct {
 	log      *slog.Logger
 	metrics  *metrics
 	now      func() time.Time // the wall clock
+	random   func() float64   // uniform in [0,1)
 
 	state atomic.Pointer[snapshot] // written by Run alone
 	first chan struct{}            // closed once state has credentials
@@ -70,6 +71,7 @@ func NewRefresher(provider aws.CredentialsProvider, lifetime time.Duration, log 
 		log:      log,
 		metrics:  newMetrics(reg),
 		now:      func() time.Time { return time.Now().Round(0) },
+		random:   rand.Float64,
 		first:    make(chan struct{}),
 		wake:     make(chan struct{}, 1),
 	}
@@ -124,21 +126,23 @@ func (r *Refresher) Run(ctx context.Context) error {
 		short    bool      // the log says that the credentials are short-lived
 		lastCall time.Time // the end of the last call that reached STS
 	)
-	for {
+	r.log.Info("asking STS for the first credentials")
+	for ctx.Err() == nil {
+		r.warnExpired()
 		why := r.refresh(ctx)
 		if ctx.Err() != nil {
-			return nil
+			break
 		}
 		if why == nil || why.code != codeToken {
 			lastCall = time.Now()
 		}
 		s := r.state.Load()
-		remaining := s.remaining(r.now())
+		// With a clock that is slow they seem to last longer than was asked for.
+		remaining := min(s.remaining(r.now()), r.lifetime)
 		var delay time.Duration
 		if why == nil {
 			failures = 0
-			remaining = min(remaining, r.lifetime)
-			delay = RefreshDelay(remaining, rand.Float64())
+			delay = RefreshDelay(remaining, r.random())
 			r.log.Info("credentials refreshed", "expiration", s.credentials.Expires.UTC(), "next_refresh_in", delay.Round(time.Second).String())
 			if remaining < shortLifetime && !short {
 				r.warnShort(remaining)
@@ -149,11 +153,12 @@ func (r *Refresher) Run(ctx context.Context) error {
 			debug.FreeOSMemory()
 		} else {
 			failures++
-			delay = Backoff(failures, remaining, rand.Float64())
+			delay = Backoff(failures, remaining, r.random())
 			r.logFailure(why, failures, remaining, delay)
 		}
 		r.wait(ctx, delay, lastCall.Add(minSpacing), why != nil)
 	}
+	return nil
 }
 
 // wait returns after delay, or when ctx is done. It returns early, but not
@@ -227,6 +232,16 @@ func (r *Refresher) check(fresh, old aws.Credentials) error {
 			fresh.Expires.UTC().Format(time.RFC3339), old.Expires.UTC().Format(time.RFC3339)))
 	}
 	return nil
+}
+
+// warnExpired tells of credentials that have ended although no attempt failed,
+// which nothing else in the log would.
+func (r *Refresher) warnExpired() {
+	s := r.state.Load()
+	if s.reason == nil && s.remaining(r.now()) == 0 {
+		r.log.Warn("credentials have expired", "expiration", s.credentials.Expires.UTC(),
+			"hint", "they were to be renewed before: the clock of this node has jumped, it was suspended, or STS grants a few seconds only")
+	}
 }
 
 func (r *Refresher) warnShort(lifetime time.Duration) {

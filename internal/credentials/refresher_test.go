@@ -389,6 +389,24 @@ func TestASlowClockDoesNotDelayTheRefresh(t *testing.T) {
 	})
 }
 
+func TestASlowClockDoesNotDelayTheNextAttempt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := start(t, func(ctx context.Context, call int) (aws.Credentials, error) {
+			if call == 0 {
+				return granted(time.Hour), nil
+			}
+			return denied()
+		})
+		l.skew.Store(int64(-24 * time.Hour)) // from now on, an hour seems to last a day
+		sleep(6 * time.Hour)
+		for i := 2; i < len(l.calls()); i++ {
+			if wait := l.calls()[i].Sub(l.calls()[i-1]); wait > time.Hour/8 {
+				t.Errorf("attempt %d came %v after the one before", i, wait)
+			}
+		}
+	})
+}
+
 func TestPublishesOnlyWhatMakesThingsBetter(t *testing.T) {
 	expired := func() aws.Credentials { return granted(-time.Second) }
 	without := func(change func(*aws.Credentials)) func() aws.Credentials {

@@ -1,0 +1,249 @@
+package credentials
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"irsa-sidecar/test/standin"
+)
+
+// step is a thing that happens to a sidecar.
+type step struct {
+	what string
+	do   func(*trial)
+}
+
+// GoString is how rapid prints it.
+func (s step) GoString() string { return s.what }
+
+// steps draws what can happen. The simplest comes first: rapid shrinks towards it.
+func steps() *rapid.Generator[step] {
+	return rapid.OneOf(timePasses(), timePasses(), stsAnswers(), stsFailsOnce(), tokenChanges(), tokenFlaps(), clockJumps(), stsClockDrifts(), clientWaits())
+}
+
+// duration draws one between a second and 13 hours, short ones as often as long ones.
+func duration() *rapid.Generator[time.Duration] {
+	within := func(from, to time.Duration) *rapid.Generator[time.Duration] {
+		return rapid.Map(rapid.Int64Range(int64(from/time.Second), int64(to/time.Second)), func(n int64) time.Duration { return time.Duration(n) * time.Second })
+	}
+	return rapid.OneOf(within(time.Second, time.Minute), within(time.Minute, 80*time.Minute), within(80*time.Minute, 13*time.Hour))
+}
+
+func timePasses() *rapid.Generator[step] {
+	return rapid.Map(duration(), func(d time.Duration) step {
+		return step{fmt.Sprintf("%v passes", d), func(w *trial) { w.pass(d) }}
+	})
+}
+
+// stsAnswers changes how STS answers, from now on.
+func stsAnswers() *rapid.Generator[step] {
+	grants := rapid.Map(duration(), func(d time.Duration) step {
+		return step{fmt.Sprintf("STS grants %v", d), func(w *trial) {
+			w.sts.SetGrantLifetime(d)
+			w.sts.Always(nil)
+			w.grants, w.fails = d, false
+		}}
+	})
+	fails := rapid.Map(rapid.SampledFrom(failures()), func(f failure) step {
+		return step{"STS " + f.what, func(w *trial) {
+			w.sts.Always(f.fault)
+			w.fails = true
+		}}
+	})
+	trusts := rapid.Map(rapid.SampledFrom([]standin.Role{{ARN: role}, {ARN: role, MaxDuration: 30 * time.Minute}, {ARN: role, ServiceAccount: "other"}}), func(r standin.Role) step {
+		return step{fmt.Sprintf("role now trusts service account %q, and lasts %v", r.ServiceAccount, r.MaxDuration), func(w *trial) {
+			w.sts.AddRole(r)
+			w.distrusts = r.ServiceAccount != "" || r.MaxDuration != 0
+		}}
+	})
+	return rapid.OneOf(grants, fails, trusts)
+}
+
+func stsFailsOnce() *rapid.Generator[step] {
+	return rapid.Map(rapid.SampledFrom(failures()), func(f failure) step {
+		return step{"STS once " + f.what, func(w *trial) {
+			w.failures++
+			w.sts.Next(func(next http.Handler) http.Handler {
+				w.mu.Lock()
+				defer w.mu.Unlock()
+				w.failures--
+				return f.fault(next)
+			})
+		}}
+	})
+}
+
+type failure struct {
+	what  string
+	fault standin.Fault
+}
+
+// failures are what can be wrong with an answer of STS.
+func failures() []failure {
+	all := []failure{
+		{"throttles by code", standin.Refuse(400, "Throttling", "Rate exceeded")},
+		{"throttles by status", standin.Answer(429, "text/plain", "slow down")},
+		{"is unavailable", standin.Refuse(503, "ServiceUnavailable", "try later")},
+		{"fails without a word", standin.Answer(500, "", "")},
+		{"hangs", standin.Hang()},
+		{"resets the connection", standin.Reset()},
+		{"sends half a body", standin.HalfBody()},
+		{"drips for seconds", standin.Drip(time.Millisecond)},
+		{"drips for a minute", standin.Drip(40 * time.Millisecond)},
+		{"answers 200 with an error", standin.Refuse(200, "AccessDenied", "no")},
+		{"is a captive portal", standin.Answer(200, "text/html", "<html>sign in</html>")},
+		{"redirects to the metadata address", standin.Redirect(307, "http://169.254.169.254/latest/meta-data/")},
+		{"echoes the token", standin.EchoToken()},
+		{"sends too much", standin.HugeBody(200, 2*maxAnswer)},
+		{"sends too long an error", standin.HugeBody(400, 2*maxAnswer)},
+		{"grants no credentials", standin.NoCredentials()},
+		{"grants empty credentials", standin.EmptyCredentials()},
+		{"grants credentials without an end", standin.NoExpiration()},
+		{"grants expired credentials", standin.ExpiredCredentials()},
+	}
+	for _, code := range stsCodes() {
+		all = append(all, failure{"refuses: " + code, standin.Refuse(400, code, "said STS")})
+	}
+	return all
+}
+
+func tokenChanges() *rapid.Generator[step] {
+	becomes := func(what string, token func() string) step {
+		return step{"token " + what, func(w *trial) {
+			w.issued, w.expires = time.Time{}, time.Time{}
+			w.publish(token())
+			w.wakeUp()
+		}}
+	}
+	return rapid.SampledFrom([]step{
+		{"token is good", func(w *trial) { w.publishGood(); w.wakeUp() }},
+		becomes("is gone", func() string { return "" }),
+		becomes("has expired", func() string { return issuer.Token(standin.Claims{Lifetime: -time.Minute}) }),
+		becomes("is another service account's", func() string { return issuer.Token(standin.Claims{ServiceAccount: "other"}) }),
+		becomes("is for another audience", func() string { return issuer.Token(standin.Claims{Audience: "vault"}) }),
+	})
+}
+
+// tokenFlaps says again and again that the token has changed.
+func tokenFlaps() *rapid.Generator[step] {
+	return rapid.Map(rapid.IntRange(1, 300), func(n int) step {
+		return step{fmt.Sprintf("token flaps %d times in %v", n, time.Duration(n)*200*time.Millisecond), func(w *trial) {
+			for range n {
+				w.wakeUp()
+				w.pass(200 * time.Millisecond)
+			}
+		}}
+	})
+}
+
+// clockJumps sets the wall clock of the node.
+func clockJumps() *rapid.Generator[step] {
+	return rapid.Custom(func(t *rapid.T) step {
+		d := duration().Draw(t, "by")
+		if rapid.Bool().Draw(t, "back") {
+			d = -d
+		}
+		return step{fmt.Sprintf("wall clock jumps by %v", d), func(w *trial) { w.jump(d) }}
+	})
+}
+
+// stsClockDrifts sets the clock of STS, beside the bubble's.
+func stsClockDrifts() *rapid.Generator[step] {
+	return rapid.Map(rapid.IntRange(-90, 90), func(minutes int) step {
+		d := time.Duration(minutes) * time.Minute
+		return step{fmt.Sprintf("clock of STS is ahead by %v", d), func(w *trial) { w.stsAhead.Store(int64(d)) }}
+	})
+}
+
+// clientWaits asks as the door does for a client.
+func clientWaits() *rapid.Generator[step] {
+	return rapid.Just(step{"a client waits", func(w *trial) {
+		asked := time.Now()
+		c, err := w.ask(500 * time.Millisecond)
+		waited := time.Since(asked)
+		w.sleep(0)
+		if waited > 500*time.Millisecond {
+			w.breaks("P1", "a client was held for %v", waited)
+		}
+		w.checkAnswer(c, err)
+	}})
+}
+
+func (w *trial) publish(token string) {
+	w.token = token
+	w.tokens = append(w.tokens, token)
+}
+
+func (w *trial) publishGood() {
+	w.issued, w.expires = time.Now(), time.Now().Add(24*time.Hour)
+	w.publish(issuer.Token(standin.Claims{Lifetime: 24 * time.Hour}))
+}
+
+func (w *trial) wakeUp() {
+	w.woken = time.Now()
+	w.Wake()
+	w.sleep(0)
+}
+
+func (w *trial) jump(d time.Duration) {
+	w.wallAhead.Add(int64(d))
+	w.jumped = time.Now()
+	if d > 0 {
+		w.jumpedAhead = w.jumped
+	}
+}
+
+// mostCalls ends the passing of time early: with lifetimes of seconds, hours teach
+// nothing that minutes do not.
+const mostCalls = 40
+
+// pass lets d pass, and checks the promises all along, also when the credentials
+// at hand have a second left and when they end.
+func (w *trial) pass(d time.Duration) {
+	calls := len(w.attempts)
+	for left := d; left > 0 && len(w.attempts) < calls+mostCalls; {
+		nap := min(left, max(d/30, time.Second))
+		valid := w.best.Expires.Sub(w.now())
+		for _, instant := range []time.Duration{valid - time.Second, valid} {
+			if instant > 0 {
+				nap = min(nap, instant)
+			}
+		}
+		left -= nap
+		w.sleep(nap)
+		w.check()
+	}
+}
+
+// table is the history as it went.
+type table struct {
+	text strings.Builder
+	tabs *tabwriter.Writer
+}
+
+func newTable() *table {
+	t := new(table)
+	t.tabs = tabwriter.NewWriter(&t.text, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t.tabs, "time\twall clock\tstep\tcalls\tserved afterwards")
+	return t
+}
+
+// row enters a step that began at that time since the start.
+func (t *table) row(at time.Duration, s step, w *trial) {
+	c, err := w.ask(0)
+	served := fmt.Sprintf("%s, for %v", c.AccessKeyID, c.Expires.Sub(w.now()))
+	if err != nil {
+		served, _, _ = strings.Cut("none: "+err.Error(), " (HTTP")
+	}
+	fmt.Fprintf(t.tabs, "%v\t%+v\t%s\t%d\t%s\n", at, time.Duration(w.wallAhead.Load()), s.what, len(w.attempts), served)
+}
+
+func (t *table) String() string {
+	t.tabs.Flush()
+	return t.text.String()
+}

@@ -1,0 +1,85 @@
+package credentials
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"runtime"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"irsa-sidecar/test/standin"
+)
+
+// TestAMonthLeavesNothingBehind lets a sidecar run for a month, in which the token
+// rotates every hour, STS fails in some way for twenty minutes a day, and a client asks
+// once a minute. It always gets credentials, and neither goroutines nor heap grow.
+func TestAMonthLeavesNothingBehind(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var today atomic.Pointer[standin.STS] // one a day: a stand-in remembers everything
+		token := issuer.Token(standin.Claims{Lifetime: 40 * 24 * time.Hour})
+		srv := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { today.Load().ServeHTTP(w, r) })}
+		ln := make(pipeListener)
+		go srv.Serve(ln)
+		defer srv.Close()
+		reg := prometheus.NewRegistry()
+		client := newSTS(STSOptions{Endpoint: "http://sts.example"}, ln.transport(), reg)
+		r := NewRefresher(stscreds.NewWebIdentityRoleProvider(client, role, identity(token)), time.Hour, slog.New(slog.DiscardHandler), reg)
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+
+		var early, late usage
+		for day := range 30 {
+			sts := standin.NewSTS(issuer)
+			sts.AddRole(standin.Role{ARN: role})
+			today.Store(sts)
+			if day == 0 {
+				go r.Run(ctx)
+				synctest.Wait()
+			}
+			for hour := range 24 {
+				r.Wake()
+				for minute := range 60 {
+					sts.Always(nil)
+					if hour == 12 && minute < 20 {
+						sts.Always(failures()[day%len(failures())].fault)
+					}
+					sleep(time.Minute)
+					if _, err := r.Retrieve(t.Context()); err != nil {
+						t.Fatalf("day %d, hour %d: %v", day, hour, err)
+					}
+				}
+			}
+			if n := len(sts.Requests()); n < 24*60/39 || n > 24*2+20 {
+				t.Errorf("day %d: %d calls", day, n)
+			}
+			today.Store(nil)
+			late = measure()
+			if day == 2 {
+				early = late
+			}
+		}
+		t.Logf("on the third day %+v, on the last %+v", early, late)
+		if late.goroutines > early.goroutines || late.heap > early.heap+64<<10 {
+			t.Errorf("on the third day %+v, on the last %+v", early, late)
+		}
+	})
+}
+
+type usage struct {
+	goroutines int
+	heap       uint64 // bytes
+}
+
+func measure() usage {
+	runtime.GC()
+	runtime.GC() // for what finalizers and pools held
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return usage{runtime.NumGoroutine(), m.HeapAlloc}
+}

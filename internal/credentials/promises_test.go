@@ -1,0 +1,257 @@
+package credentials
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	"pgregory.net/rapid"
+)
+
+// TestPromises tries to break what docs/reliability.md promises, by histories that
+// chance makes. One that does is made as short as it can be, and printed.
+func TestPromises(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		seed := rapid.Uint64().Draw(rt, "seed")
+		late := rapid.Bool().Draw(rt, "token comes late")
+		history := rapid.SliceOfN(steps(), 1, 30).Draw(rt, "history")
+		if table, broken := try(t, seed, late, history); len(broken) > 0 {
+			rt.Logf("\n%s\n%s", table, strings.Join(broken, "\n"))
+			rt.Fatal(broken[0][:len("P1 is broken")]) // always the same, or it could not be made shorter
+		}
+	})
+}
+
+// try runs a history until a promise is broken, and returns it as a table.
+func try(t *testing.T, seed uint64, late bool, history []step) (as *table, broken []string) {
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		w := newTrial(t, seed, late)
+		as = newTable()
+		for _, s := range history {
+			at := time.Since(began)
+			s.do(w)
+			w.sleep(0)
+			w.check()
+			as.row(at, s, w)
+			if len(w.broken) > 0 {
+				break
+			}
+		}
+		w.checkEnd()
+		broken = w.broken
+	})
+	return as, broken
+}
+
+func (w *trial) breaks(promise, format string, args ...any) {
+	w.broken = append(w.broken, promise+" is broken: "+fmt.Sprintf(format, args...))
+}
+
+// check holds this moment against the promises.
+func (w *trial) check() {
+	w.checkAnswer(w.ask(0))
+	w.checkBegins()
+	w.checkIsBack()
+}
+
+// P1 Credentials, once obtained, are served until their last second.
+// P2 Expired or partial credentials are never served.
+// P3 The Expiration served never moves backwards.
+func (w *trial) checkAnswer(got aws.Credentials, err error) {
+	now := w.now()
+	if err != nil {
+		if w.best.Expires.After(now) {
+			w.breaks("P1", "%v, while credentials are valid for %v", err, w.best.Expires.Sub(now))
+		}
+		w.checkSaysWhy(err)
+		return
+	}
+	switch {
+	case !whole(got):
+		w.breaks("P2", "partial credentials were served: %+v", got)
+	case !got.Expires.After(now):
+		w.breaks("P2", "credentials were served that ended %v ago", now.Sub(got.Expires))
+	case got != w.best:
+		w.breaks("P1", "%s was served, not %s", got.AccessKeyID, w.best.AccessKeyID)
+	case got.Expires.Before(w.served.Expires):
+		w.breaks("P3", "Expiration was %s and is %s", w.served.Expires, got.Expires)
+	}
+	w.served = got
+}
+
+// P4 A refresh begins before 65 % of the lifetime, by either clock; one that the
+// wall clock has jumped over, within the half minute in which that is looked at.
+func (w *trial) checkBegins() {
+	latest := w.attempts[len(w.attempts)-1]
+	if latest.ended.IsZero() || latest.err != nil {
+		return
+	}
+	lifetime := min(latest.credentials.Expires.Sub(latest.wall), time.Hour)
+	if lifetime < 10*time.Second {
+		return
+	}
+	share := time.Duration(0.65 * float64(lifetime))
+	if since := time.Since(latest.ended); since > share {
+		w.breaks("P4", "no refresh %v after the receipt of credentials for %v", since, lifetime)
+	}
+	if since := w.now().Sub(latest.wall); since > share && time.Since(w.jumped) > recheckPeriod {
+		w.breaks("P4", "no refresh %v by the wall clock after the receipt of credentials for %v", since, lifetime)
+	}
+}
+
+// P4 With nothing valid left, credentials are back within 70 s of STS working again.
+func (w *trial) checkIsBack() {
+	if !w.wouldGrant() || w.jumped.After(w.works) {
+		w.works = time.Time{}
+	}
+	if w.works.IsZero() && w.wouldGrant() {
+		w.works = time.Now()
+	}
+	if w.works.IsZero() {
+		return
+	}
+	if since := min(time.Since(w.works), w.now().Sub(w.best.Expires)); since > 70*time.Second {
+		w.breaks("P4", "no credentials %v after all is well", since)
+	}
+}
+
+// P5 STS is never called more than the schedule and the back-off allow: after
+// credentials half their lifetime passes, after the nth failure half of 2ⁿ⁻¹ seconds
+// or half a minute. A changed token may end the wait after a failure, a wall clock that
+// jumps ahead any wait, but never to within five seconds of the last call.
+//
+// It is called when an attempt begins.
+func (w *trial) checkSpacing() {
+	if len(w.attempts) == 0 {
+		return
+	}
+	latest := w.attempts[len(w.attempts)-1]
+	failures := 0
+	for _, a := range slices.Backward(w.attempts) {
+		if a.err == nil {
+			break
+		}
+		failures++
+	}
+	wait := time.Second << min(max(failures-1, 0), 6) / 2
+	wait = min(wait, 30*time.Second)
+	if failures == 0 {
+		wait = max(5*time.Second, min(latest.credentials.Expires.Sub(latest.wall), time.Hour)/2)
+	}
+	hurried := !w.jumpedAhead.Before(latest.began) || failures > 0 && !w.woken.Before(latest.began)
+	if hurried {
+		wait = min(wait, 5*time.Second)
+		for _, a := range slices.Backward(w.attempts) {
+			if a.sent() {
+				latest = a
+				break
+			}
+			latest.ended = time.Time{}
+		}
+	}
+	if since := time.Since(latest.ended); since < wait {
+		w.breaks("P5", "attempt %d came %v after the one before, in which %d had failed: %v at the least", len(w.attempts)+1, since, failures, wait)
+	}
+}
+
+// P6 No secret leaves except in the body of an authorized answer.
+func (w *trial) checkSecrets() {
+	var everything bytes.Buffer
+	everything.Write(w.log.Bytes())
+	families, err := w.reg.Gather()
+	if err != nil {
+		w.breaks("P7", "no metrics: %v", err)
+	}
+	fmt.Fprint(&everything, families)
+	var secrets []string
+	for _, token := range w.tokens {
+		secrets = append(secrets, strings.Split(token, ".")...)
+	}
+	for _, c := range w.sts.Credentials() {
+		secrets = append(secrets, c.AccessKeyID, c.SecretAccessKey, c.SessionToken)
+	}
+	for _, secret := range secrets {
+		if secret != "" && bytes.Contains(everything.Bytes(), []byte(secret)) {
+			w.breaks("P6", "%q came out", secret)
+		}
+	}
+}
+
+// P7 It always says why: not ready always comes with a reason in the log, in the
+// 503's message and in a metric.
+func (w *trial) checkSaysWhy(err error) {
+	why, ok := errors.AsType[coded](err)
+	if !ok || !slices.Contains(codes(), why.ErrorCode()) || why.ErrorMessage() == "" {
+		w.breaks("P7", "not a reason: %v", err)
+		return
+	}
+	if w.hasFailed() {
+		logged := w.lastLogged("refresh failed")
+		if logged.Code != why.ErrorCode() || logged.Error != why.ErrorMessage() {
+			w.breaks("P7", "the log says %+v, not %v", logged, err)
+		}
+		if testutil.CollectAndCount(w.metrics.failing) != 1 || testutil.ToFloat64(w.metrics.failing.WithLabelValues(why.ErrorCode())) != 1 {
+			w.breaks("P7", "refresh_failing does not say %s", why.ErrorCode())
+		}
+		return
+	}
+	// Nothing has failed: there were no credentials yet, or the clock jumped past their end.
+	message, since := "credentials have expired", min(time.Since(w.jumped), w.now().Sub(w.best.Expires))
+	if w.best.AccessKeyID == "" {
+		message, since = "asking STS for the first credentials", time.Hour
+	}
+	if since > recheckPeriod && w.lastLogged(message).Message == "" {
+		w.breaks("P7", "the log does not say %q", message)
+	}
+	if expiration := testutil.ToFloat64(w.metrics.expiration); expiration > seconds(w.now()) {
+		w.breaks("P7", "credentials_expiration_timestamp_seconds is in the future")
+	}
+}
+
+// hasFailed tells whether the latest attempt that has ended did so in failure.
+func (w *trial) hasFailed() bool {
+	for _, a := range slices.Backward(w.attempts) {
+		if !a.ended.IsZero() {
+			return a.err != nil
+		}
+	}
+	return false
+}
+
+// line is one of the log.
+type line struct {
+	Message string `json:"msg"`
+	Code    string
+	Error   string
+}
+
+// lastLogged returns the latest line with that message, or a zero one.
+func (w *trial) lastLogged(message string) (last line) {
+	log := w.log.Bytes()
+	at := bytes.LastIndex(log, fmt.Appendf(nil, `"msg":%q`, message))
+	if at < 0 {
+		return line{}
+	}
+	raw, _, _ := bytes.Cut(log[bytes.LastIndexByte(log[:at], '\n')+1:], []byte("\n"))
+	if err := json.Unmarshal(raw, &last); err != nil {
+		w.breaks("P7", "the log cannot be read: %v", err)
+	}
+	return last
+}
+
+// P8 It ends within a second when told to.
+func (w *trial) checkEnd() {
+	if took, err := w.end(); took > time.Second || err != nil {
+		w.breaks("P8", "it ended %v after it was told to, with %v", took, err)
+	}
+	w.checkSecrets()
+}
