@@ -1,0 +1,99 @@
+package credentials
+
+import (
+	"bytes"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"irsa-sidecar/test/standin"
+)
+
+// Whatever STS answers, or who is in its place, becomes credentials that are checked
+// or a reason that is short, printable and without the token.
+func FuzzAnswer(f *testing.F) {
+	token := issuer.Token(standin.Claims{})
+	const placeholder = "{TOKEN}"
+	for _, fault := range append(failures(), failure{"grants", nil}) {
+		if strings.Contains(fault.what, "hangs") || strings.Contains(fault.what, "resets") || strings.Contains(fault.what, "drips") || strings.Contains(fault.what, "too") {
+			continue // no answers, or ones in their own time
+		}
+		recorder := record(f, fault.fault, token)
+		f.Add(recorder.Code, recorder.Header().Get("Content-Type"), strings.ReplaceAll(recorder.Body.String(), token, placeholder))
+	}
+	f.Add(400, "text/xml", "<ErrorResponse><Error><Code>"+placeholder+"</Code><Message>a\x00\u202e"+placeholder+"</Message></Error><RequestId>"+placeholder+"</RequestId></ErrorResponse>")
+	f.Add(200, "text/xml", "<AssumeRoleWithWebIdentityResponse><AssumeRoleWithWebIdentityResult><Credentials><Expiration>9999-12-31T23:59:59Z</Expiration></Credentials>")
+	f.Add(999, "application/json", `{"Error":{"Code":"AccessDenied"}}`)
+	f.Add(100, "", "")
+	f.Fuzz(func(t *testing.T, status int, contentType, body string) {
+		if status < 200 || status > 999 { // net/http lets no other come so far
+			return
+		}
+		body = strings.ReplaceAll(body, placeholder, token)
+		client := newSTS(STSOptions{Endpoint: "http://sts.example"}, answering(status, contentType, body), prometheus.NewRegistry())
+		r := NewRefresher(nil, time.Hour, nil, prometheus.NewRegistry())
+		got, err := ask(t.Context(), client, token)
+		if err == nil {
+			if err = r.check(got, got); err == nil && (!whole(got) || !got.Expires.After(time.Now())) {
+				t.Errorf("%+v passes", got)
+			}
+		}
+		if err == nil {
+			return
+		}
+		why := reasonFor(err)
+		if !slices.Contains(codes(), why.code) || why.message == "" || len(why.message) > 3*maxForeign || !utf8.ValidString(why.message) {
+			t.Errorf("not a reason: %q", why)
+		}
+		for _, said := range []string{why.message, why.requestID} {
+			if strings.ContainsFunc(said, unicode.IsControl) || strings.Contains(said, "\u202e") {
+				t.Errorf("%q would not print", said)
+			}
+			for segment := range strings.SplitSeq(token, ".") {
+				if strings.Contains(said, segment) {
+					t.Errorf("%q repeats the token", said)
+				}
+			}
+		}
+	})
+}
+
+// record returns what the stand-in answers.
+func record(f *testing.F, fault standin.Fault, token string) *httptest.ResponseRecorder {
+	sts := standin.NewSTS(issuer)
+	sts.AddRole(standin.Role{ARN: role})
+	sts.Always(fault)
+	recorder := httptest.NewRecorder()
+	var sent http.RoundTripper = roundTripperFunc(func(r *http.Request) (*http.Response, error) {
+		sts.ServeHTTP(recorder, r)
+		return recorder.Result(), nil
+	})
+	ask(f.Context(), newSTS(STSOptions{Endpoint: "http://sts.example"}, sent, prometheus.NewRegistry()), token)
+	if len(sts.Requests()) != 1 {
+		f.Fatalf("%d requests", len(sts.Requests()))
+	}
+	return recorder
+}
+
+func answering(status int, contentType, body string) http.RoundTripper {
+	return roundTripperFunc(func(r *http.Request) (*http.Response, error) {
+		return &http.Response{
+			StatusCode: status, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Request: r,
+			Header:        http.Header{"Content-Type": {contentType}, "X-Amzn-Requestid": {body[:min(len(body), 100)]}},
+			Body:          io.NopCloser(bytes.NewReader([]byte(body))),
+			ContentLength: int64(len(body)),
+		}, nil
+	})
+}
+
+type roundTripperFunc func(*http.Request) (*http.Response, error)
+
+func (f roundTripperFunc) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
