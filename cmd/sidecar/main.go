@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"os/signal"
 	"syscall"
@@ -21,6 +22,9 @@ const terminationLog = "/dev/termination-log"
 func main() {
 	// Else a log that nobody reads any more would end the process.
 	signal.Ignore(syscall.SIGPIPE)
+	if err := harden(); err != nil {
+		slog.New(slog.NewJSONHandler(os.Stderr, nil)).Warn("process is not hardened", "error", err.Error())
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := run(ctx, os.Args[1:], os.Getenv, os.Stdout, os.Stderr)
 	stop()

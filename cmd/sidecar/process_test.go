@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"flag"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -28,6 +30,10 @@ func TestMain(m *testing.M) {
 	if os.Getenv("BE_THE_SIDECAR") != "" {
 		main()
 	}
+	// Most tests wait for time to pass. The command line, read later, wins.
+	if err := flag.Set("test.parallel", "64"); err != nil {
+		panic(err)
+	}
 	os.Exit(m.Run())
 }
 
@@ -36,6 +42,7 @@ type world struct {
 	sts    *standin.STS
 	srv    *httptest.Server
 	volume *standin.Volume
+	tokens []string // all that were published
 }
 
 // newWorld returns an STS that knows role, and a volume in which the token is
@@ -55,6 +62,7 @@ func (w *world) publish(t testing.TB) (token string) {
 	if err := w.volume.Publish("token", token); err != nil {
 		t.Fatal(err)
 	}
+	w.tokens = append(w.tokens, token)
 	return token
 }
 
@@ -73,17 +81,21 @@ func (w *world) environment(more ...string) []string {
 // process is a sidecar that runs as a process of its own.
 type process struct {
 	cmd         *exec.Cmd
-	log         *lockedBuffer
-	door, admin string // addresses
+	log         fmt.Stringer // what it wrote to stdout and stderr
+	door, admin string       // addresses
 	environment []string
 	ended       chan struct{}
 	waited      error // once ended is closed
 }
 
-// command returns the sidecar as a command, which is killed when a minute is
-// over: one that should have ended must not outlive its test.
+// longestTest bounds what tests start: what should have ended must not outlive
+// its test.
+const longestTest = 4 * time.Minute
+
+// command returns the sidecar as a command, which is killed when longestTest is
+// over.
 func command(t testing.TB, environment []string, args ...string) *exec.Cmd {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), longestTest)
 	t.Cleanup(cancel)
 	cmd := exec.CommandContext(ctx, os.Args[0], args...)
 	cmd.Env = append([]string{"BE_THE_SIDECAR=1"}, environment...)
@@ -93,8 +105,20 @@ func command(t testing.TB, environment []string, args ...string) *exec.Cmd {
 // start starts a sidecar and waits until it listens.
 func start(t *testing.T, environment []string) *process {
 	t.Helper()
-	p := &process{cmd: command(t, environment), log: new(lockedBuffer), environment: environment, ended: make(chan struct{})}
-	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
+	p := launch(t, command(t, environment))
+	p.waitUntilItListens(t)
+	return p
+}
+
+// launch starts a sidecar. What it writes is the log of the process, unless
+// cmd has another place for it.
+func launch(t *testing.T, cmd *exec.Cmd) *process {
+	t.Helper()
+	log := new(lockedBuffer)
+	p := &process{cmd: cmd, log: log, environment: cmd.Env, ended: make(chan struct{})}
+	if cmd.Stderr == nil {
+		cmd.Stdout, cmd.Stderr = log, log
+	}
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -109,8 +133,19 @@ func start(t *testing.T, environment []string) *process {
 			t.Logf("log of the sidecar:\n%s", p.log)
 		}
 	})
+	return p
+}
+
+// waitUntilItListens waits for the line of the log that says where.
+func (p *process) waitUntilItListens(t *testing.T) {
+	t.Helper()
 	p.waitForLog(t, "sidecar started")
-	line, _, _ := strings.Cut(p.log.String(), "\n")
+	var line string
+	for line = range strings.Lines(p.log.String()) {
+		if strings.Contains(line, "sidecar started") {
+			break
+		}
+	}
 	var started struct {
 		Listen string `json:"listen"`
 		Admin  string `json:"admin_listen"`
@@ -119,7 +154,6 @@ func start(t *testing.T, environment []string) *process {
 		t.Fatalf("%v: %s", err, line)
 	}
 	p.door, p.admin = started.Listen, started.Admin
-	return p
 }
 
 // waitForLog waits until the log holds text.

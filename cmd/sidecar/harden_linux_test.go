@@ -1,0 +1,87 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// P6: what reads the memory and the files of other processes gets nothing of the
+// sidecar's, even as its own user.
+func TestIsHardened(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.publish(t)
+	cmd := command(t, w.environment("SIDECAR_AUTHORIZATION_TOKEN=canary"))
+	cmd.Path = buildSidecar(t)
+	cmd.SysProcAttr = ordinaryUser(t, w)
+	p := launch(t, cmd)
+	p.waitUntilItListens(t)
+	p.waitForLog(t, "credentials refreshed")
+	proc := fmt.Sprintf("/proc/%d/", p.cmd.Process.Pid)
+
+	threads, err := filepath.Glob(proc + "task/*/status")
+	if err != nil || len(threads) < 2 {
+		t.Fatalf("%d threads, %v", len(threads), err)
+	}
+	for _, thread := range threads {
+		if status, err := os.ReadFile(thread); err != nil || !bytes.Contains(status, []byte("\nNoNewPrivs:\t1\n")) {
+			t.Errorf("%v, %s", err, status)
+		}
+	}
+	if limits, err := os.ReadFile(proc + "limits"); err != nil || !strings.Contains(string(limits), "Max core file size        0                    0 ") {
+		t.Errorf("%v, limits:\n%s", err, limits)
+	}
+	for _, file := range []string{"environ", "maps", "mem", "fd", "root"} {
+		reader := exec.Command("cat", proc+file)
+		reader.SysProcAttr = cmd.SysProcAttr
+		if out, err := reader.CombinedOutput(); err == nil || !bytes.Contains(out, []byte("Permission denied")) {
+			t.Errorf("another process of the same user reads %s: %v, %q", file, err, out)
+		}
+	}
+	if strings.Contains(p.log.String(), "not hardened") {
+		t.Error("the kernel refused something")
+	}
+	// The sidecar itself still sees what it needs.
+	if _, metrics := get(t, "http://"+p.admin+"/metrics"); !strings.Contains(metrics, "\nprocess_open_fds ") || !strings.Contains(metrics, "\nprocess_resident_memory_bytes ") {
+		t.Errorf("metrics of the process are missing:\n%s", metrics)
+	}
+}
+
+// buildSidecar builds the sidecar as the image has it, without cgo.
+func buildSidecar(t *testing.T) (binary string) {
+	t.Helper()
+	binary = filepath.Join(t.TempDir(), "sidecar")
+	cmd := exec.Command("go", "build", "-o", binary, ".")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	makeReadable(t, binary)
+	return binary
+}
+
+// ordinaryUser returns what makes a process one of the sidecar's user in a pod, and
+// lets that read the token. Without being root it is that of the test.
+func ordinaryUser(t *testing.T, w *world) *syscall.SysProcAttr {
+	if os.Getuid() != 0 {
+		return nil
+	}
+	makeReadable(t, w.volume.Path("token"))
+	return &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 9911, Gid: 9911}}
+}
+
+// makeReadable lets everybody come to a file in a temporary directory.
+func makeReadable(t *testing.T, file string) {
+	t.Helper()
+	for dir := filepath.Dir(file); dir != filepath.Clean(os.TempDir()) && dir != "/"; dir = filepath.Dir(dir) {
+		if err := os.Chmod(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
