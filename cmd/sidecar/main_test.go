@@ -56,6 +56,31 @@ func TestAnSDKGetsTheRole(t *testing.T) {
 	}
 }
 
+// P6: nobody outside the pod can so much as connect.
+func TestListensOnLoopbackOnly(t *testing.T) {
+	t.Parallel()
+	p := start(t, newWorld(t).environment())
+	_, port, err := net.SplitHostPort(p.door)
+	if err != nil {
+		t.Fatal(err)
+	}
+	hosts := []string{"127.0.0.2"} // stands for all others where a machine has none
+	addresses, err := net.InterfaceAddrs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, address := range addresses {
+		if ip := address.(*net.IPNet).IP; !ip.IsLoopback() && !ip.IsLinkLocalUnicast() {
+			hosts = append(hosts, ip.String())
+		}
+	}
+	for _, host := range hosts {
+		if conn, err := net.Dial("tcp", net.JoinHostPort(host, port)); !errors.Is(err, syscall.ECONNREFUSED) {
+			t.Errorf("%s: %v, %v", host, conn, err)
+		}
+	}
+}
+
 func TestWaitsForTheTokenAndSaysSo(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

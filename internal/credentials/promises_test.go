@@ -147,7 +147,8 @@ func (w *trial) checkSpacing() {
 	if failures == 0 {
 		wait = max(5*time.Second, min(latest.credentials.Expires.Sub(latest.wall), time.Hour)/2)
 	}
-	hurried := !w.jumpedAhead.Before(latest.began) || failures > 0 && !w.woken.Before(latest.began)
+	hurried := w.jumpedAhead || w.woken && failures > 0
+	w.jumpedAhead, w.woken = false, false
 	if hurried {
 		wait = min(wait, 5*time.Second)
 		for _, a := range slices.Backward(w.attempts) {

@@ -212,6 +212,9 @@ func TestBackoffGrowsAndASuccessResetsIt(t *testing.T) {
 			return denied()
 		})
 		sleep(10*time.Minute + 45*time.Minute)
+		if len(l.calls()) < 13 {
+			t.Fatalf("only %d calls", len(l.calls()))
+		}
 		steps := []time.Duration{1, 2, 4, 8, 16, 32, 60, 60, 60, 60}
 		for i, step := range steps {
 			wait := l.calls()[i+1].Sub(l.calls()[i])
@@ -376,6 +379,25 @@ func TestExpiryFollowsTheWallClock(t *testing.T) {
 	})
 }
 
+// Where no attempt has failed, only this says in the log why there are none.
+func TestTheLogTellsOfAnEndWithoutAFailure(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := start(t, nil)
+		l.skew.Store(int64(2 * time.Hour))
+		sleep(recheckPeriod)
+		if !strings.Contains(l.log.String(), `"level":"WARN","msg":"credentials have expired","expiration":"2000-01-01T01:00:00Z"`) {
+			t.Errorf("log: %s", l.log.String())
+		}
+	})
+}
+
+func TestAnErrorWithoutACodeIsOther(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := start(t, func(context.Context, int) (aws.Credentials, error) { return aws.Credentials{}, errors.New("what?") })
+		l.wantCode(t, codeOther)
+	})
+}
+
 func TestASlowClockDoesNotDelayTheRefresh(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := start(t, nil)
@@ -534,6 +556,7 @@ func TestLogSaysWhatHappensAndNoSecret(t *testing.T) {
 		sleep(2 * time.Hour)
 		log := l.log.String()
 		for _, want := range []string{
+			`"level":"INFO","msg":"asking STS for the first credentials"`,
 			`"level":"INFO","msg":"credentials refreshed"`,
 			`"level":"WARN","msg":"refresh failed","code":"AccessDenied","error":"Not authorized"`,
 			`"level":"ERROR","msg":"refresh failed"`, // once nothing is left

@@ -70,9 +70,9 @@ type books struct {
 	tokens   []string        // all that were ever in the file
 	broken   []string        // promises, by what happened
 
-	woken       time.Time // the latest Wake
 	jumped      time.Time // the latest jump of the wall clock
-	jumpedAhead time.Time // the latest such jump forward
+	jumpedAhead bool      // since the latest attempt began it did, forward
+	woken       bool      // since the latest attempt began there was a Wake
 	works       time.Time // since when STS would grant usable credentials; zero: it would not
 	served      aws.Credentials
 }
@@ -156,7 +156,11 @@ func (w *trial) bookkeeper(provider aws.CredentialsProvider) aws.CredentialsProv
 		w.mu.Lock()
 		w.checkSpacing()
 		w.attempts = append(w.attempts, attempt{began: time.Now()})
+		storm := len(w.broken) > 0
 		w.mu.Unlock()
+		if storm {
+			<-ctx.Done() // or the time of the bubble might stand still
+		}
 		c, err := provider.Retrieve(ctx)
 		now := w.now()
 		w.mu.Lock()

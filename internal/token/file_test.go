@@ -57,6 +57,19 @@ func TestGetIdentityToken(t *testing.T) {
 	}
 }
 
+// The kubelet replaces the file, and what was read before will have expired.
+func TestGetIdentityTokenReadsAnew(t *testing.T) {
+	file := File(filepath.Join(t.TempDir(), "token"))
+	for _, token := range []string{"aaaa.bbbb.cccc", "dddd.eeee.ffff"} {
+		if err := os.WriteFile(string(file), []byte(token), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := file.GetIdentityToken(); err != nil || string(got) != token {
+			t.Errorf("got %q, %v", got, err)
+		}
+	}
+}
+
 func TestGetIdentityTokenOfNoFile(t *testing.T) {
 	dir := t.TempDir()
 	fifo := filepath.Join(dir, "fifo")
