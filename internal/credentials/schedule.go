@@ -16,9 +16,10 @@ const (
 	// longer lifetime buys time to outlast an outage of STS.
 	longestPeriod = 100 * time.Minute
 
-	// A failed refresh is tried again after about firstBackoff, then twice as
-	// long each time up to longestBackoff, or longer while much lifetime is
-	// left.
+	// A failed refresh is tried again after firstBackoff, or longer while much
+	// lifetime is left: who has time lets those go first who have none, when STS
+	// grants the account less than all of them need (test/fleet, scarcity). Then
+	// twice as long each time, up to longestBackoff or, again, longer.
 	firstBackoff   = time.Second
 	longestBackoff = time.Minute
 
@@ -38,13 +39,13 @@ func RefreshDelay(lifetime time.Duration, random float64) time.Duration {
 }
 
 // Backoff returns how long to wait after the nth failure in a row, when the
-// credentials at hand are valid for remaining yet. The step is a second,
-// doubled with each failure, up to a minute or an eighth of remaining,
-// whichever is more; the wait is in the upper half of the step, as random,
-// uniform in [0,1), has it.
+// credentials at hand are valid for remaining yet. The step is a second, or a 32nd
+// of remaining up to a minute, doubled with each failure, up to a minute or an
+// eighth of remaining, whichever is more; the wait is in the upper half of the
+// step, as random, uniform in [0,1), has it.
 func Backoff(n int, remaining time.Duration, random float64) time.Duration {
 	limit := max(longestBackoff, remaining/8)
-	step := firstBackoff
+	step := min(max(firstBackoff, remaining/32), longestBackoff)
 	for range n - 1 {
 		if step >= limit {
 			break

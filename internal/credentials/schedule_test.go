@@ -41,7 +41,11 @@ func TestBackoff(t *testing.T) {
 		{name: "sixth", failure: 6, step: 32 * time.Second},
 		{name: "seventh", failure: 7, step: time.Minute},
 		{name: "thousandth", failure: 1000, step: time.Minute},
-		{name: "first with much time left", failure: 1, remaining: 8 * time.Hour, step: time.Second},
+		{name: "first with half a minute left", failure: 1, remaining: 30 * time.Second, step: time.Second},
+		{name: "first with 16 minutes left", failure: 1, remaining: 16 * time.Minute, step: 30 * time.Second},
+		{name: "third with 16 minutes left", failure: 3, remaining: 16 * time.Minute, step: 2 * time.Minute},
+		{name: "fourth with 16 minutes left", failure: 4, remaining: 16 * time.Minute, step: 2 * time.Minute},
+		{name: "first with much time left", failure: 1, remaining: 8 * time.Hour, step: time.Minute},
 		{name: "thousandth with much time left", failure: 1000, remaining: 8 * time.Hour, step: time.Hour},
 		{name: "thousandth with five minutes left", failure: 1000, remaining: 5 * time.Minute, step: time.Minute},
 	}
