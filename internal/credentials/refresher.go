@@ -24,7 +24,8 @@ const (
 	attemptTimeout = 10 * time.Second
 
 	// recheckPeriod is how often a waiting loop looks at the wall clock, which
-	// moves on while a suspended machine's timers stand still.
+	// moves on while a suspended machine's timers stand still; a client that
+	// finds expired credentials makes it look at once.
 	recheckPeriod = 30 * time.Second
 
 	// shortLifetime is what credentials must live for, for their renewal at
@@ -46,6 +47,7 @@ type Refresher struct {
 	state atomic.Pointer[snapshot] // written by Run alone
 	first chan struct{}            // closed once state has credentials
 	wake  chan struct{}
+	look  chan struct{} // at the clock, which has jumped
 }
 
 // snapshot is what is known at a moment; it never changes.
@@ -74,6 +76,7 @@ func NewRefresher(provider aws.CredentialsProvider, lifetime time.Duration, log 
 		random:   rand.Float64,
 		first:    make(chan struct{}),
 		wake:     make(chan struct{}, 1),
+		look:     make(chan struct{}, 1),
 	}
 	r.state.Store(&snapshot{reason: newReason(codeOther, "STS has not answered the first request yet")})
 	return r
@@ -103,6 +106,7 @@ func (r *Refresher) Retrieve(ctx context.Context) (aws.Credentials, error) {
 		return aws.Credentials{}, s.reason
 	}
 	// No attempt has failed: the clock has jumped, or the machine slept.
+	notify(r.look)
 	return aws.Credentials{}, newReason(codeOther, fmt.Sprintf("credentials expired at %s and are being renewed", s.credentials.Expires.UTC().Format(time.RFC3339)))
 }
 
@@ -110,9 +114,11 @@ func (r *Refresher) Retrieve(ctx context.Context) (aws.Credentials, error) {
 // forward if the latest one failed, but never to within five seconds of the
 // last call to STS; otherwise the next refresh reads the token anyway. It
 // never blocks.
-func (r *Refresher) Wake() {
+func (r *Refresher) Wake() { notify(r.wake) }
+
+func notify(c chan<- struct{}) {
 	select {
-	case r.wake <- struct{}{}:
+	case c <- struct{}{}:
 	default:
 	}
 }
@@ -182,6 +188,7 @@ func (r *Refresher) wait(ctx context.Context, delay time.Duration, earliest time
 		case <-ctx.Done():
 			return
 		case <-timer.C:
+		case <-r.look:
 		case <-r.wake:
 			if wakeable {
 				due = earliest

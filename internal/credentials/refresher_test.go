@@ -380,6 +380,25 @@ func TestExpiryFollowsTheWallClock(t *testing.T) {
 	})
 }
 
+// It need not wait for the next look at the clock: a client has seen the time.
+func TestAClientThatFindsExpiredCredentialsHasThemRenewed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := start(t, func(_ context.Context, call int) (aws.Credentials, error) {
+			return granted(time.Duration(1+23*call) * time.Hour), nil
+		})
+		sleep(minSpacing)
+		l.skew.Store(int64(4 * time.Hour))
+		l.wantCode(t, codeOther)
+		synctest.Wait()
+		l.wantCalls(t, 2)
+		for range 100 {
+			l.wantServed(t)
+			synctest.Wait()
+		}
+		l.wantCalls(t, 2)
+	})
+}
+
 // Where no attempt has failed, only this says in the log why there are none.
 func TestTheLogTellsOfAnEndWithoutAFailure(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -212,7 +213,9 @@ func (w *trial) ask(hold time.Duration) (aws.Credentials, error) {
 	defer w.mu.Lock()
 	ctx, cancel := context.WithTimeout(context.Background(), hold)
 	defer cancel()
-	return w.Retrieve(ctx)
+	c, err := w.Retrieve(ctx)
+	synctest.Wait() // it may have woken the Refresher
+	return c, err
 }
 
 // end tells Run to end, and returns within what time it did.
