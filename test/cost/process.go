@@ -21,9 +21,10 @@ const slot = 100 * time.Millisecond
 
 // process is one that runs, and what was seen of it.
 type process struct {
-	cmd *exec.Cmd
-	log bytes.Buffer
-	ran time.Duration // until the last look
+	cmd  *exec.Cmd
+	addr string // that it serves on
+	log  bytes.Buffer
+	ran  time.Duration // until the last look
 
 	startTime time.Duration // from its start to its first answer
 	rss       int64         // resident bytes, when idle
@@ -39,7 +40,7 @@ func start(ctx context.Context, binary string, env []string, path string) (*proc
 	if err != nil {
 		return nil, err
 	}
-	p := &process{cmd: exec.Command(binary)}
+	p := &process{cmd: exec.Command(binary), addr: listen}
 	p.cmd.Env = append([]string{"SIDECAR_LISTEN=" + listen, "SIDECAR_ADMIN_LISTEN=" + admin}, env...)
 	p.cmd.Stderr = &p.log
 	// Out of the terminal's foreground process group: Ctrl-C reaches cost alone.

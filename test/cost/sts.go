@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/tls"
@@ -25,6 +26,8 @@ const (
 	role   = "arn:aws:iam::111122223333:role/cost"
 	issuer = "https://oidc.eks.eu-west-1.amazonaws.com/id/EXAMPLED539D4633E53DE1B71EXAMPLE"
 
+	tokenName = "token"
+
 	// answerDelay is what STS takes to answer, a usual time within a region.
 	answerDelay = 100 * time.Millisecond
 )
@@ -32,7 +35,10 @@ const (
 // stsServer serves the stand-in over TLS.
 type stsServer struct {
 	*http.Server
-	env []string // of a sidecar that uses it
+	standin *standin.STS
+	issuer  *standin.Issuer
+	volume  *standin.Volume
+	env     []string // of a sidecar that uses it
 }
 
 // startSTS serves an STS whose certificate is of a CA of its own. It writes to
@@ -56,7 +62,7 @@ func startSTS(dir, roots string) (*stsServer, error) {
 	sts.AddRole(standin.Role{ARN: role})
 	sts.Always(delayed)
 	volume := standin.NewVolume(filepath.Join(dir, "serviceaccount"))
-	if err := volume.Publish("token", issuer.Token(standin.Claims{})); err != nil {
+	if err := volume.Publish(tokenName, issuer.Token(standin.Claims{})); err != nil {
 		return nil, err
 	}
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -69,14 +75,42 @@ func startSTS(dir, roots string) (*stsServer, error) {
 		ErrorLog:  log.New(io.Discard, "", 0), // the sidecar says what went wrong
 	}
 	go server.ServeTLS(ln, "", "")
-	return &stsServer{server, []string{
+	return &stsServer{server, sts, issuer, volume, []string{
 		"AWS_ENDPOINT_URL_STS=https://" + ln.Addr().String(),
 		"AWS_REGION=eu-west-1",
 		"AWS_ROLE_ARN=" + role,
-		"AWS_WEB_IDENTITY_TOKEN_FILE=" + volume.Path("token"),
+		"AWS_WEB_IDENTITY_TOKEN_FILE=" + volume.Path(tokenName),
 		"SSL_CERT_FILE=" + bundleFile,
 		"SSL_CERT_DIR=/nonexistent",
 	}}, nil
+}
+
+// rotate publishes a new token every period until ctx is done.
+func (s *stsServer) rotate(ctx context.Context, period time.Duration) error {
+	tick := time.NewTicker(period)
+	defer tick.Stop()
+	for wait(ctx, tick.C) == nil {
+		if err := s.volume.Publish(tokenName, s.issuer.Token(standin.Claims{})); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// grants returns when STS has granted credentials.
+func (s *stsServer) grants() []time.Time {
+	var times []time.Time
+	for _, r := range s.standin.Requests() {
+		if r.Outcome == "" {
+			times = append(times, r.Time.Add(answerDelay))
+		}
+	}
+	return times
+}
+
+// expiration is that of a sidecar's answer.
+func (s *stsServer) expiration(body []byte) (time.Time, error) {
+	return issuedExpiration(body, s.standin.Credentials())
 }
 
 // delayed is a standin.Fault.

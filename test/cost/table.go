@@ -49,25 +49,30 @@ func printTable(w io.Writer, sidecar, bare *kind) error {
 }
 
 func printRow(w io.Writer, f figure, sidecar, bare float64) error {
-	ratio, limit := "–", "–"
-	if bare > 0 {
-		ratio = fmt.Sprintf("%.1f", sidecar/bare)
-	}
+	limit := "–"
 	if f.limit > 0 {
 		limit = fmt.Sprintf("%g", f.limit)
 	}
 	if f.limit > 0 && sidecar > f.limit {
 		limit += ", **missed**"
 	}
-	_, err := fmt.Fprintf(w, "| %s | %.*f | %.*f | %s | %s |\n", f.name, f.decimal, sidecar, f.decimal, bare, ratio, limit)
+	_, err := fmt.Fprintf(w, "| %s | %.*f | %.*f | %s | %s |\n", f.name, f.decimal, sidecar, f.decimal, bare, ratio(sidecar, bare, 1), limit)
 	return err
 }
 
-// median returns the middle one of what of returns for an odd number of processes.
-func median(processes []*process, of func(*process) float64) float64 {
-	values := make([]float64, len(processes))
-	for i, p := range processes {
-		values[i] = of(p)
+// ratio returns a to b with so many decimal places, a dash if there is none.
+func ratio(a, b float64, decimal int) string {
+	if b == 0 {
+		return "–"
+	}
+	return fmt.Sprintf("%.*f", decimal, a/b)
+}
+
+// median returns the middle one of what of returns for an odd number of things.
+func median[T any](things []T, of func(T) float64) float64 {
+	values := make([]float64, len(things))
+	for i, thing := range things {
+		values[i] = of(thing)
 	}
 	slices.Sort(values)
 	return values[len(values)/2]
