@@ -81,6 +81,31 @@ func TestListensOnLoopbackOnly(t *testing.T) {
 	}
 }
 
+func TestPlainHTTPIsWarnedOf(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		endpoint string
+		want     bool
+	}{
+		{endpoint: "http://sts.example", want: true},
+		{endpoint: "http://192.0.2.1:8080", want: true},
+		{endpoint: "https://sts.example"},
+		{endpoint: "http://localhost:8080"},
+		{endpoint: "http://127.0.0.1:8080"},
+		{endpoint: "http://[::1]:8080"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.endpoint, func(t *testing.T) {
+			t.Parallel()
+			p := start(t, newWorld(t).environment("AWS_ENDPOINT_URL_STS="+tt.endpoint)) // and no token to send
+			p.waitForLog(t, "refresh failed")
+			if got := strings.Contains(p.log.String(), `"msg":"STS is asked without TLS"`); got != tt.want {
+				t.Errorf("warned: %v, want %v", got, tt.want)
+			}
+		})
+	}
+}
+
 func TestWaitsForTheTokenAndSaysSo(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

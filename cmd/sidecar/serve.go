@@ -41,6 +41,10 @@ func serve(ctx context.Context, cfg *config) error {
 
 	cfg.log.Info("sidecar started", "listen", doors[0].Addr().String(), "admin_listen", adminListener.Addr().String(),
 		"role_arn", cfg.role.String(), "session_name", cfg.sessionName, "region", cfg.sts.Region, "build", readBuild().String())
+	if isPlain(cfg.sts.Endpoint) {
+		cfg.log.Warn("STS is asked without TLS", "endpoint", cfg.sts.Endpoint,
+			"hint", "who can read that traffic has the token and the credentials: use https in --sts-endpoint")
+	}
 	g, gctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return refresher.Run(gctx) })
 	g.Go(func() error { return watcher.Watch(gctx, refresher.Wake) })
@@ -123,8 +127,13 @@ func listenLoopback(cfg *config) ([]net.Listener, error) {
 
 // listenError says what to do about an address that cannot be listened on.
 func listenError(err error, flag string) error {
-	if errors.Is(err, syscall.EADDRINUSE) {
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
 		return fmt.Errorf("%w: another process in this pod has the port (on the node, with hostNetwork): end it or set %s", err, flag)
+	case errors.Is(err, syscall.EADDRNOTAVAIL) && flag == "--listen": // which is 127.0.0.1
+		return fmt.Errorf("%w: the loopback interface of this pod is down: the container runtime sets it up, by the CNI plug-in loopback: see that the node has it, and create the pod anew", err)
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return fmt.Errorf("%w: this pod does not have that address: correct %s", err, flag)
 	}
 	return fmt.Errorf("%w: correct %s", err, flag)
 }

@@ -204,6 +204,16 @@ func isEndpoint(s string) bool {
 	return (u.Scheme == "https" || u.Scheme == "http") && u.Hostname() != "" && isPort(u.Port()) && strings.EqualFold(bare.String(), s)
 }
 
+// isPlain tells whether an endpoint is asked without TLS, and not over loopback.
+func isPlain(endpoint string) bool {
+	u, err := url.Parse(endpoint)
+	if err != nil || u.Scheme != "http" {
+		return false
+	}
+	ip, err := netip.ParseAddr(u.Hostname())
+	return u.Hostname() != "localhost" && (err != nil || !ip.IsLoopback())
+}
+
 // isPort tells whether a string is a port, or empty.
 func isPort(s string) bool {
 	_, err := strconv.ParseUint(s, 10, 16)
