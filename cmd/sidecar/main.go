@@ -22,13 +22,14 @@ const terminationLog = "/dev/termination-log"
 func main() {
 	// Else a log that nobody reads any more would end the process.
 	signal.Ignore(syscall.SIGPIPE)
+	stderr := unblocked(os.Stderr)
 	if err := harden(); err != nil {
-		slog.New(slog.NewJSONHandler(os.Stderr, nil)).Warn("process is not hardened", "error", err.Error())
+		slog.New(slog.NewJSONHandler(stderr, nil)).Warn("process is not hardened", "error", err.Error())
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, os.Args[1:], os.Getenv, os.Stdout, os.Stderr)
+	err := run(ctx, os.Args[1:], os.Getenv, os.Stdout, stderr)
 	stop()
-	os.Exit(end(err, os.Stderr, terminationLog))
+	os.Exit(end(err, stderr, terminationLog))
 }
 
 // run carries out the command that args name until it is done or ctx is.

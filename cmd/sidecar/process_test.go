@@ -22,7 +22,9 @@ import (
 
 const role = "arn:aws:iam::111122223333:role/app"
 
-var issuer = standin.NewIssuer("https://issuer.example")
+// issuer signs the tokens. Its key is made when it is first used: a process that is
+// the sidecar needs none.
+var issuer = sync.OnceValue(func() *standin.Issuer { return standin.NewIssuer("https://issuer.example") })
 
 // TestMain lets the test binary be the sidecar, so that tests run the real
 // thing as a process of its own.
@@ -31,7 +33,7 @@ func TestMain(m *testing.M) {
 		main()
 	}
 	// Most tests wait for time to pass. The command line, read later, wins.
-	if err := flag.Set("test.parallel", "64"); err != nil {
+	if err := flag.Set("test.parallel", "20"); err != nil {
 		panic(err)
 	}
 	os.Exit(m.Run())
@@ -49,7 +51,7 @@ type world struct {
 // not yet published.
 func newWorld(t testing.TB) *world {
 	t.Helper()
-	w := &world{sts: standin.NewSTS(issuer), volume: standin.NewVolume(t.TempDir())}
+	w := &world{sts: standin.NewSTS(issuer()), volume: standin.NewVolume(t.TempDir())}
 	w.sts.AddRole(standin.Role{ARN: role})
 	w.srv = httptest.NewServer(w.sts)
 	t.Cleanup(w.srv.Close)
@@ -58,7 +60,7 @@ func newWorld(t testing.TB) *world {
 
 func (w *world) publish(t testing.TB) (token string) {
 	t.Helper()
-	token = issuer.Token(standin.Claims{})
+	token = issuer().Token(standin.Claims{})
 	if err := w.volume.Publish("token", token); err != nil {
 		t.Fatal(err)
 	}
@@ -98,7 +100,8 @@ func command(t testing.TB, environment []string, args ...string) *exec.Cmd {
 	ctx, cancel := context.WithTimeout(context.Background(), longestTest)
 	t.Cleanup(cancel)
 	cmd := exec.CommandContext(ctx, os.Args[0], args...)
-	cmd.Env = append([]string{"BE_THE_SIDECAR=1"}, environment...)
+	// The race detector would have a process sleep for a second at its end.
+	cmd.Env = append([]string{"BE_THE_SIDECAR=1", "GORACE=atexit_sleep_ms=0"}, environment...)
 	return cmd
 }
 

@@ -1,0 +1,211 @@
+package main
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"io"
+	"log"
+	"math/big"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"irsa-sidecar/test/standin"
+)
+
+// Names that do not resolve are an outage of STS as any other: P1, P4, P7.
+func TestFaultDNS(t *testing.T) {
+	t.Parallel()
+	if !inNamespaces(t) {
+		return
+	}
+	bind(t, "/etc/resolv.conf", "nameserver 127.0.0.1\n") // where nobody listens
+	hosts := bind(t, "/etc/hosts", "")
+	w := newShortWorld(t)
+	_, port, _ := net.SplitHostPort(w.srv.Listener.Addr().String())
+	outage{
+		reason: "network",
+		begin:  func() { write(t, hosts, "") },
+		end:    func() { write(t, hosts, "127.0.0.1 sts.example\n") },
+	}.test(t, w, "AWS_ENDPOINT_URL_STS=http://sts.example:"+port)
+}
+
+// So is a certificate that is not to be trusted: P1, P4, P7.
+func TestFaultTLS(t *testing.T) {
+	t.Parallel()
+	known, unknown := newAuthority(t), newAuthority(t)
+	day := 24 * time.Hour
+	tests := []struct {
+		name string
+		bad  *tls.Certificate
+	}{
+		{"unknown authority", unknown.issue(t, "localhost", day)},
+		{"expired", known.issue(t, "localhost", -day)},
+		{"another name", known.issue(t, "elsewhere.example", day)},
+	}
+	good := known.issue(t, "localhost", day)
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			w := newShortWorld(t)
+			var shown atomic.Pointer[tls.Certificate]
+			url := serveTLS(t, w, &shown)
+			outage{
+				reason: "network",
+				begin:  func() { shown.Store(tt.bad) },
+				end:    func() { shown.Store(good) },
+			}.test(t, w, "AWS_ENDPOINT_URL_STS="+url, "AWS_CA_BUNDLE="+known.bundle)
+		})
+	}
+}
+
+// So is a proxy where nobody listens: P1, P4, P7.
+func TestFaultProxy(t *testing.T) {
+	t.Parallel()
+	if !inNamespaces(t) { // where no other test takes the port meanwhile
+		return
+	}
+	authority := newAuthority(t)
+	w := newShortWorld(t)
+	var shown atomic.Pointer[tls.Certificate]
+	shown.Store(authority.issue(t, "sts.example", 24*time.Hour))
+	serveTLS(t, w, &shown)
+	var proxy net.Listener
+	outage{
+		reason: "network",
+		begin: func() {
+			if proxy != nil {
+				proxy.Close()
+			}
+		},
+		end: func() { proxy = serveProxy(t, "127.0.0.1:3128", w.srv.Listener.Addr().String()) },
+	}.test(t, w, "AWS_ENDPOINT_URL_STS=https://sts.example", "AWS_CA_BUNDLE="+authority.bundle, "HTTPS_PROXY=http://127.0.0.1:3128")
+}
+
+// A redirect is never followed, least of all to the metadata service of the
+// node: P2, P6.
+func TestFaultRedirect(t *testing.T) {
+	t.Parallel()
+	if !inNamespaces(t) {
+		return
+	}
+	setAddress(t, "lo:1", "169.254.169.254")
+	ln, err := net.Listen("tcp", "169.254.169.254:80")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var asked atomic.Int32
+	metadata := &http.Server{Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked.Add(1) })}
+	go metadata.Serve(ln)
+	t.Cleanup(func() { metadata.Close() })
+	w := newShortWorld(t)
+	for _, status := range []int{301, 302, 303, 307, 308} {
+		w.sts.Next(standin.Redirect(status, "http://169.254.169.254/latest/meta-data/iam/security-credentials/"))
+	}
+	p := start(t, w.environment())
+	o := observe(t, w, p)
+	o.waitForReason(t, "invalid_response")
+	o.waitForCredentials(t)
+	o.end(t)
+	if n := asked.Load(); n != 0 {
+		t.Errorf("the metadata service was asked %d times", n)
+	}
+}
+
+// serveTLS serves STS with the certificate that shown points to, and returns its
+// URL.
+func serveTLS(t *testing.T, w *world, shown *atomic.Pointer[tls.Certificate]) (url string) {
+	w.srv.Close()
+	w.srv = httptest.NewUnstartedServer(w.sts)
+	w.srv.Config.ErrorLog = log.New(io.Discard, "", 0) // of clients that are right to go
+	w.srv.TLS = &tls.Config{GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return shown.Load(), nil }}
+	w.srv.StartTLS()
+	t.Cleanup(w.srv.Close)
+	_, port, _ := net.SplitHostPort(w.srv.Listener.Addr().String())
+	return "https://localhost:" + port
+}
+
+// serveProxy serves a proxy that leads to the same address whatever is asked
+// for, until its listener is closed.
+func serveProxy(t *testing.T, addr, to string) net.Listener {
+	ln, err := net.Listen("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { ln.Close() })
+	go http.Serve(ln, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		out, err := net.Dial("tcp", to)
+		if err != nil {
+			w.WriteHeader(http.StatusBadGateway)
+			return
+		}
+		defer out.Close()
+		w.WriteHeader(http.StatusOK)
+		in, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			return
+		}
+		defer in.Close()
+		go io.Copy(out, in)
+		io.Copy(in, out)
+	}))
+	return ln
+}
+
+// authority is a certificate authority.
+type authority struct {
+	certificate *x509.Certificate
+	key         *ecdsa.PrivateKey
+	bundle      string // the file with its certificate
+}
+
+func newAuthority(t *testing.T) *authority {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := &authority{key: key, certificate: &x509.Certificate{
+		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: rand.Text()},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+	}}
+	der, err := x509.CreateCertificate(rand.Reader, a.certificate, a.certificate, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.bundle = filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(a.bundle, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+// issue returns a certificate for a name that ends after lifetime, which may be
+// negative.
+func (a *authority) issue(t *testing.T, name string, lifetime time.Duration) *tls.Certificate {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(time.Now().UnixNano()), DNSNames: []string{name},
+		NotBefore: time.Now().Add(-48 * time.Hour), NotAfter: time.Now().Add(lifetime),
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, a.certificate, key.Public(), a.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
+}

@@ -1,0 +1,149 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"irsa-sidecar/test/standin"
+)
+
+// outage is a time during which no attempt to get credentials succeeds.
+type outage struct {
+	reason     string // the code that tells of it
+	begin, end func()
+}
+
+// test has a sidecar go through an outage twice, from its start and when it has
+// credentials, and come out of it.
+func (f outage) test(t *testing.T, w *world, environment ...string) {
+	f.begin()
+	p := start(t, w.environment(environment...))
+	o := observe(t, w, p)
+	o.waitForReason(t, f.reason)
+	f.end()
+	o.waitForCredentials(t)
+	f.begin()
+	o.waitForReason(t, f.reason)
+	f.end()
+	o.waitForCredentials(t)
+	o.end(t)
+}
+
+// newShortWorld returns a world with a token, whose STS grants a few seconds, so
+// that a test sees credentials end.
+func newShortWorld(t *testing.T) *world {
+	w := newWorld(t)
+	w.sts.SetGrantLifetime(12 * time.Second)
+	w.publish(t)
+	return w
+}
+
+// Whatever STS does, what was obtained is served to its end, and nothing that
+// STS spoils is served at all: P1, P2.
+func TestFaultSTS(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name   string
+		fault  standin.Fault
+		reason string
+	}{
+		{"refuses", standin.Refuse(403, "AccessDenied", "Not authorized to perform sts:AssumeRoleWithWebIdentity"), "AccessDenied"},
+		{"throttles", standin.Refuse(400, "Throttling", "Rate exceeded"), "throttled"},
+		{"is down", standin.Refuse(503, "ServiceUnavailable", "later"), "other"},
+		{"repeats the token", standin.EchoToken(), "InvalidIdentityToken"},
+		{"resets", standin.Reset(), "network"},
+		{"hangs", standin.Hang(), "timeout"},
+		{"drips", standin.Drip(10 * time.Millisecond), "timeout"},
+		{"sends half a body", standin.HalfBody(), "invalid_response"},
+		{"never ends its body", standin.HugeBody(200, 10<<20), "invalid_response"},
+		{"never ends the body of an error", standin.HugeBody(400, 10<<20), "invalid_response"},
+		{"answers a page", standin.Answer(200, "text/html", "<html>Please log in</html>"), "invalid_response"},
+		{"answers an error as a success", standin.Answer(200, "text/xml", "<ErrorResponse><Error><Code>AccessDenied</Code></Error></ErrorResponse>"), "invalid_response"},
+		{"omits the credentials", standin.NoCredentials(), "invalid_response"},
+		{"omits the keys", standin.EmptyCredentials(), "invalid_response"},
+		{"omits the expiration", standin.NoExpiration(), "invalid_response"},
+		{"grants what has expired", standin.ExpiredCredentials(), "invalid_response"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			w := newShortWorld(t)
+			outage{
+				reason: tt.reason,
+				begin:  func() { w.sts.Always(tt.fault) },
+				end:    func() { w.sts.Always(nil) },
+			}.test(t, w)
+		})
+	}
+}
+
+// What ends before the credentials at hand do is not served in their place: P3.
+func TestFaultSTSGrantsLess(t *testing.T) {
+	t.Parallel()
+	w := newShortWorld(t)
+	w.sts.SetGrantLifetime(25 * time.Second)
+	p := start(t, w.environment())
+	o := observe(t, w, p)
+	o.waitForCredentials(t)
+	w.sts.SetGrantLifetime(3 * time.Second)
+	p.waitForLog(t, "before the ones at hand do")
+	w.sts.SetGrantLifetime(25 * time.Second)
+	o.waitForRefresh(t)
+	o.end(t)
+}
+
+// Whatever happens to the token, what was obtained with it is served: P1. A good one
+// is noticed: P4.
+func TestFaultToken(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name   string
+		spoil  func(*world) error
+		reason string
+	}{
+		{"gone", func(w *world) error { return w.volume.PublishAll(nil) }, "token"},
+		{"gone with its volume", func(w *world) error { return os.RemoveAll(filepath.Dir(w.volume.Path("token"))) }, "token"},
+		{"empty", func(w *world) error { return w.volume.Publish("token", "") }, "token"},
+		{"something else", func(w *world) error { return w.volume.Publish("token", "-----BEGIN CERTIFICATE-----") }, "token"},
+		{"expired", func(w *world) error {
+			return w.volume.Publish("token", issuer().Token(standin.Claims{Lifetime: -time.Minute}))
+		}, "ExpiredTokenException"},
+		{"of another service account", func(w *world) error {
+			return w.volume.Publish("token", issuer().Token(standin.Claims{ServiceAccount: "other"}))
+		}, "AccessDenied"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			w := newShortWorld(t)
+			outage{
+				reason: tt.reason,
+				begin: func() {
+					if err := tt.spoil(w); err != nil {
+						t.Fatal(err)
+					}
+				},
+				end: func() { w.publish(t) },
+			}.test(t, w)
+		})
+	}
+}
+
+// A token that changes all the time makes no storm of calls: P5.
+func TestFaultTokenFlaps(t *testing.T) {
+	t.Parallel()
+	w := newShortWorld(t)
+	p := start(t, w.environment())
+	o := observe(t, w, p)
+	o.waitForCredentials(t)
+	w.sts.Always(standin.Refuse(503, "ServiceUnavailable", "later"))
+	for end := time.Now().Add(25 * time.Second); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
+		w.publish(t)
+	}
+	o.waitForReason(t, "other")
+	w.sts.Always(nil)
+	o.waitForCredentials(t)
+	o.end(t)
+}

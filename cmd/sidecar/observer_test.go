@@ -1,0 +1,280 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"irsa-sidecar/test/standin"
+)
+
+const (
+	// patience is how long an observer waits for an answer. The least patient SDKs
+	// (those for JavaScript, Java 2, PHP, Ruby and C++) wait for a second; that may
+	// take longer now and then on the busy machine of a test, but seldom.
+	patience     = 5 * time.Second
+	leastPatient = time.Second
+
+	// askPeriod is how often an observer asks.
+	askPeriod = 30 * time.Millisecond
+
+	// recovery is how long after STS works again there are credentials: P4.
+	recovery = 70 * time.Second
+)
+
+// observer asks the door of a sidecar all the time, as an SDK does, and judges
+// every answer by what the sidecar promises, so that the test of a fault need
+// only make the fault:
+//
+//	P1  Credentials, once obtained, are served until their last second, whatever
+//	    happens to STS, the token, the network or the file system.
+//	P2  Expired or partial credentials are never served.
+//	P3  The Expiration that is served never moves backwards.
+//	P4  A refresh begins before 65 % of a lifetime of 10 s or more are over; with
+//	    nothing valid left, credentials are back within 70 s of STS working again.
+//	P5  STS is never called more often than the schedule and the back-off allow.
+//	P6  No secret leaves but in the body of an authorized answer.
+//	P7  It always says why: not ready comes with a reason in the log, in the
+//	    message of the 503 and in a metric.
+//	P8  It ends within a second when told to.
+type observer struct {
+	t       *testing.T
+	world   *world
+	p       *process
+	client  *http.Client
+	stop    context.CancelFunc
+	stopped chan struct{}
+
+	mu sync.Mutex
+	// mu guards the fields below.
+	seen       []standin.Credentials // all that were served, in their order
+	reason     string                // why there are none, by the latest answer
+	checked    time.Time             // when the reason was last looked for elsewhere
+	excuses    []span
+	logLost    bool            // it cannot be written, and nothing is asked of it
+	said       strings.Builder // what came out where no secret belongs
+	asked      int
+	late       int // for an SDK with the least patience
+	violations int
+}
+
+// span is a time; the zero end means that it goes on.
+type span struct{ begin, end time.Time }
+
+func (s span) overlaps(other span) bool {
+	return (s.end.IsZero() || other.begin.Before(s.end)) && (other.end.IsZero() || s.begin.Before(other.end))
+}
+
+// answer is what a client sees.
+type answer struct {
+	span
+	status int
+	body   []byte
+	err    error
+}
+
+func (a answer) String() string {
+	if a.err != nil {
+		return a.err.Error()
+	}
+	return fmt.Sprintf("HTTP %d, %s", a.status, a.body)
+}
+
+// observe begins to ask.
+func observe(t *testing.T, w *world, p *process) *observer {
+	ctx, stop := context.WithCancel(context.Background())
+	o := &observer{t: t, world: w, p: p, stop: stop, stopped: make(chan struct{}),
+		client: &http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true}}}
+	go func() {
+		defer close(o.stopped)
+		tick := time.NewTicker(askPeriod)
+		defer tick.Stop()
+		for ctx.Err() == nil {
+			o.judge(o.ask())
+			<-tick.C
+		}
+	}()
+	t.Cleanup(func() {
+		stop()
+		<-o.stopped
+	})
+	return o
+}
+
+// ask asks for credentials once.
+func (o *observer) ask() (a answer) {
+	a.begin = time.Now()
+	resp, err := o.client.Get("http://" + o.p.door + "/v1/credentials")
+	if err == nil {
+		a.status = resp.StatusCode
+		a.body, err = io.ReadAll(resp.Body)
+		resp.Body.Close()
+	}
+	a.err, a.end = err, time.Now()
+	return a
+}
+
+func (o *observer) judge(a answer) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.asked++
+	excused := slices.ContainsFunc(o.excuses, a.overlaps)
+	if a.end.Sub(a.begin) > leastPatient && !excused {
+		o.late++
+	}
+	served := o.latest()
+	switch {
+	case a.err == nil && a.status == http.StatusOK:
+		o.judgeCredentials(a, served)
+	case excused:
+	case a.end.Before(served.Expiration):
+		o.violated("P1: with credentials that are valid until %v, the door answers at %v: %v", served.Expiration, a.end, a)
+	case a.err != nil:
+		o.violated("P7: no answer: %v", a.err)
+	default:
+		o.judgeReason(a)
+	}
+}
+
+// latest returns the credentials that were served last, zero if none were.
+func (o *observer) latest() (c standin.Credentials) {
+	if len(o.seen) > 0 {
+		c = o.seen[len(o.seen)-1]
+	}
+	return c
+}
+
+// judgeCredentials sees to P2 and P3.
+func (o *observer) judgeCredentials(a answer, before standin.Credentials) {
+	o.reason = ""
+	var document map[string]string
+	err := json.Unmarshal(a.body, &document)
+	issued := o.world.sts.Credentials()
+	n := slices.IndexFunc(issued, func(c standin.Credentials) bool { return c.AccessKeyID == document["AccessKeyId"] })
+	if err != nil || n < 0 {
+		o.violated("P2: served what STS never issued: %s", a.body)
+		return
+	}
+	c := issued[n]
+	want := map[string]string{
+		"AccessKeyId": c.AccessKeyID, "SecretAccessKey": c.SecretAccessKey, "Token": c.SessionToken,
+		"Expiration": c.Expiration.Format(time.RFC3339), "AccountId": c.Account, "RoleArn": role,
+	}
+	switch {
+	case !maps.Equal(document, want):
+		o.violated("P2: served %s, issued %v", a.body, want)
+	case !c.Expiration.After(a.begin):
+		o.violated("P2: served at %v what expired at %v", a.begin, c.Expiration)
+	case c.Expiration.Before(before.Expiration):
+		o.violated("P3: served an expiration of %v after %v", c.Expiration, before.Expiration)
+	}
+	if c != before {
+		o.seen = append(o.seen, c)
+	}
+}
+
+// judgeReason sees to P7: the door says why, and so does everything else.
+func (o *observer) judgeReason(a answer) {
+	message := reasonIn(a)
+	if message == "" {
+		o.violated("P7: not a 503 that says why: %v", a)
+		return
+	}
+	o.said.WriteString(message)
+	code, _, _ := strings.Cut(message, ": ")
+	if code == o.reason && time.Since(o.checked) < time.Second {
+		return
+	}
+	o.reason, o.checked = code, time.Now()
+	deadline := time.Now().Add(slack)
+	for missing := o.missing(message); missing != ""; missing = o.missing(message) {
+		if now := reasonIn(o.ask()); !strings.HasPrefix(now, code+": ") {
+			return // it has changed meanwhile
+		}
+		if time.Now().After(deadline) {
+			o.violated("P7: the door says %q, but there is no %s", message, missing)
+			return
+		}
+		time.Sleep(askPeriod)
+	}
+}
+
+// reasonIn returns the message of a well-formed 503, else the empty string.
+func reasonIn(a answer) string {
+	var document map[string]string
+	err := json.Unmarshal(a.body, &document)
+	code, why, _ := strings.Cut(document["message"], ": ")
+	if a.err != nil || a.status != http.StatusServiceUnavailable || err != nil ||
+		len(document) != 2 || document["code"] != "CredentialsUnavailable" || !slices.Contains(reasons(), code) || why == "" {
+		return ""
+	}
+	return document["message"]
+}
+
+// reasons returns the codes that a message may begin with; the README explains
+// each.
+func reasons() []string {
+	return []string{"AccessDenied", "ExpiredTokenException", "IDPCommunicationError", "IDPRejectedClaim", "InvalidIdentityToken",
+		"MalformedPolicyDocument", "PackedPolicyTooLarge", "RegionDisabledException", "ValidationError",
+		"throttled", "token", "timeout", "network", "invalid_response", "other"}
+}
+
+// missing returns where the reason for which there are no credentials is not
+// told though the door tells it, empty if it is told everywhere.
+func (o *observer) missing(message string) string {
+	code, why, _ := strings.Cut(message, ": ")
+	metrics, readyz := o.admin("/metrics"), o.admin("/readyz")
+	if readyz != "not ready: "+code+"\n" {
+		return "code in /readyz: " + readyz
+	}
+	// Until an attempt fails, or fails again, the door tells what it does.
+	if strings.HasPrefix(why, "STS has not answered the first request") || strings.HasPrefix(why, "credentials expired at ") {
+		if metric(metrics, "irsa_sidecar_credentials_expiration_timestamp_seconds") > float64(time.Now().Unix()) {
+			return "expiration in the past in the metrics"
+		}
+		return ""
+	}
+	if metric(metrics, fmt.Sprintf("irsa_sidecar_refresh_failing{code=%q}", code)) != 1 {
+		return "metric with the code"
+	}
+	last := attempt{}
+	for _, a := range attempts(o.p.log) {
+		last = a
+	}
+	if last.Code != code && !o.logLost {
+		return "line with the code at the end of the log"
+	}
+	return ""
+}
+
+// admin returns what the admin listener answers.
+func (o *observer) admin(path string) string {
+	client := &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	resp, err := client.Get("http://" + o.p.admin + path)
+	if err != nil {
+		return err.Error()
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return err.Error()
+	}
+	o.said.Write(body)
+	return string(body)
+}
+
+// violated reports a broken promise; a few of them say enough.
+func (o *observer) violated(format string, args ...any) {
+	o.violations++
+	if o.violations <= 5 {
+		o.t.Errorf(format, args...)
+	}
+}

@@ -1,0 +1,242 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// slack is what a busy machine may take between what a process does and what
+// others see of it.
+const slack = time.Second
+
+// excuse runs f, while which the sidecar cannot be asked to answer or to refresh.
+func (o *observer) excuse(f func()) {
+	o.mu.Lock()
+	o.excuses = append(o.excuses, span{begin: time.Now()})
+	o.mu.Unlock()
+	f()
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.excuses[len(o.excuses)-1].end = time.Now()
+}
+
+// loseLog tells the observer that the log cannot be written, or can again.
+func (o *observer) loseLog(lost bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.logLost = lost
+}
+
+// wait waits until the observer has seen what is wanted.
+func (o *observer) wait(t *testing.T, limit time.Duration, want string, seen func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(limit); ; time.Sleep(askPeriod) {
+		o.mu.Lock()
+		done := seen()
+		o.mu.Unlock()
+		if done {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("after %v: no %s", limit, want)
+		}
+	}
+}
+
+// waitForCredentials waits until there are some, after a fault for as long as P4
+// allows.
+func (o *observer) waitForCredentials(t *testing.T) {
+	t.Helper()
+	o.wait(t, recovery, "credentials", func() bool { return o.reason == "" && o.latest().Expiration.After(time.Now()) })
+}
+
+// waitForRefresh waits until other credentials are served than now.
+func (o *observer) waitForRefresh(t *testing.T) {
+	t.Helper()
+	o.mu.Lock()
+	before := o.latest()
+	o.mu.Unlock()
+	o.wait(t, recovery, "refresh", func() bool { return o.latest() != before })
+}
+
+// waitForReason waits until the door says that it has no credentials because
+// of code. P1 has the observer see to it that this is not too early.
+func (o *observer) waitForReason(t *testing.T, code string) {
+	t.Helper()
+	o.wait(t, recovery, "503 because of "+code, func() bool { return o.reason == code })
+}
+
+// end ends the sidecar and judges what can be judged only then: that it ends
+// (P8), what it has said (P6), and when it has called STS (P4, P5).
+func (o *observer) end(t *testing.T) {
+	t.Helper()
+	o.stop()
+	<-o.stopped
+	o.admin("/metrics")
+	o.admin("/readyz")
+	// One that hangs is to say in its log where.
+	hanging := time.AfterFunc(10*time.Second, func() { o.p.cmd.Process.Signal(syscall.SIGQUIT) })
+	defer hanging.Stop()
+	stall := stalls()
+	told := time.Now()
+	status := o.p.terminate(t)
+	if took, stood := time.Since(told), stall(); status != 0 || took > time.Second+slack+stood {
+		t.Errorf("P8: told to end, it took %v and ended with status %d; the machine stood still for %v", took, status, stood)
+	}
+	if o.late > o.asked/100 {
+		t.Errorf("P1: %d of %d answers took more than %v", o.late, o.asked, leastPatient)
+	}
+	if len(o.seen) == 0 {
+		t.Error("the observer saw no credentials: nothing is proved")
+	}
+	o.checkSecrets(t)
+	requests := o.requests()
+	checkSpacing(t, "STS", requests)
+	logged := attempts(o.p.log)
+	checkSpacing(t, "the log", slices.DeleteFunc(slices.Clone(logged), func(a attempt) bool { return a.Code == "token" }))
+	o.checkBeginnings(t, requests, logged)
+}
+
+// stalls returns a function that tells for how long at the most, since then, the
+// machine kept a process from running that asks for next to nothing.
+func stalls() (longest func() time.Duration) {
+	stop, seen := make(chan struct{}), make(chan time.Duration)
+	go func() {
+		tick := time.NewTicker(askPeriod)
+		defer tick.Stop()
+		var stall time.Duration
+		for last := time.Now(); ; {
+			select {
+			case <-tick.C:
+			case <-stop:
+				seen <- stall
+				return
+			}
+			now := time.Now()
+			stall = max(stall, now.Sub(last)-askPeriod)
+			last = now
+		}
+	}()
+	return func() time.Duration {
+		close(stop)
+		return <-seen
+	}
+}
+
+// checkSecrets sees to P6.
+func (o *observer) checkSecrets(t *testing.T) {
+	t.Helper()
+	said := o.said.String() + o.p.log.String()
+	var secrets []string
+	for _, token := range o.world.tokens {
+		secrets = append(secrets, strings.Split(token, ".")...)
+	}
+	for _, c := range o.world.sts.Credentials() {
+		secrets = append(secrets, c.AccessKeyID, c.SecretAccessKey, c.SessionToken)
+	}
+	for _, secret := range secrets {
+		if strings.Contains(said, secret) {
+			t.Errorf("P6: %q came out", secret)
+		}
+	}
+}
+
+// attempt is a call for credentials.
+type attempt struct {
+	Time       time.Time
+	Msg        string
+	Code       string    // why it failed
+	Expiration time.Time // of the credentials that it brought, zero if it failed
+}
+
+// attempts returns those that a log tells of, each with the time at which it
+// ended.
+func attempts(log fmt.Stringer) (all []attempt) {
+	for line := range strings.Lines(log.String()) {
+		var a attempt
+		if json.Unmarshal([]byte(line), &a) == nil && (a.Msg == "credentials refreshed" || a.Msg == "refresh failed") {
+			all = append(all, a)
+		}
+	}
+	return all
+}
+
+// requests returns the attempts that STS knows, each with the time at which it
+// began. Credentials that were never served count as none.
+func (o *observer) requests() (all []attempt) {
+	issued := o.world.sts.Credentials()
+	for _, r := range o.world.sts.Requests() {
+		a := attempt{Time: r.Time, Code: r.Outcome}
+		if r.Outcome == "" {
+			if slices.Contains(o.seen, issued[0]) {
+				a.Expiration = issued[0].Expiration
+			}
+			issued = issued[1:]
+		}
+		all = append(all, a)
+	}
+	return all
+}
+
+// checkSpacing sees to P5: after a success, half of the lifetime passes, and
+// five seconds at the least; after the nth failure in a row, half of 2^(n-1)
+// seconds, or five seconds if there is a new token.
+func checkSpacing(t *testing.T, source string, calls []attempt) {
+	t.Helper()
+	failures := 0
+	for i, call := range calls {
+		var least time.Duration
+		if call.Expiration.IsZero() {
+			least = min(500*time.Millisecond<<min(failures, 10), 5*time.Second)
+			failures++
+		} else {
+			least = max(call.Expiration.Sub(call.Time)/2, 5*time.Second)
+			failures = 0
+		}
+		if i+1 < len(calls) && calls[i+1].Time.Sub(call.Time) < least-slack/4 {
+			t.Errorf("P5: by %s, attempt %d came %v after the one before, want %v", source, i+2, calls[i+1].Time.Sub(call.Time), least)
+		}
+	}
+}
+
+// checkBeginnings sees to P4: that before 65 % of a lifetime are over, STS is
+// called, or the log says that it could not be.
+func (o *observer) checkBeginnings(t *testing.T, requests, logged []attempt) {
+	t.Helper()
+	for _, granted := range requests {
+		lifetime := granted.Expiration.Sub(granted.Time)
+		due := span{granted.Time, granted.Time.Add(lifetime*65/100 + slack)}
+		if lifetime < 10*time.Second || due.end.After(time.Now().Add(-slack)) || slices.ContainsFunc(o.excuses, due.overlaps) {
+			continue
+		}
+		begun := func(a attempt) bool { return a.Time.After(granted.Time) && a.Time.Before(due.end) }
+		failed := func(a attempt) bool {
+			if a.Code == "timeout" {
+				a.Time = a.Time.Add(-10 * time.Second)
+			}
+			return a.Code != "" && begun(a)
+		}
+		if !slices.ContainsFunc(requests, begun) && !slices.ContainsFunc(logged, failed) {
+			t.Errorf("P4: credentials of %v, with a lifetime of %v, were not renewed by %v", granted.Time, lifetime, due.end)
+		}
+	}
+}
+
+// metric returns the value of a metric by its name with its labels, 0 if there
+// is none.
+func metric(metrics, name string) float64 {
+	for scanner := bufio.NewScanner(strings.NewReader(metrics)); scanner.Scan(); {
+		if value, ok := strings.CutPrefix(scanner.Text(), name+" "); ok {
+			f, _ := strconv.ParseFloat(value, 64)
+			return f
+		}
+	}
+	return 0
+}
