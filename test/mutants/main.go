@@ -1,0 +1,175 @@
+// Command mutants breaks each promise of docs/reliability.md on purpose, in a scratch
+// copy, and sees the tests fail that the document links for it. Every patch beside it
+// is a mutant; its name begins with that of the promise that it breaks.
+//
+//	test/mutants/run               all of them
+//	test/mutants/run P3 P5-every   those whose names begin so
+//
+// It exists because a test that cannot fail proves nothing, and because nobody sees
+// that by looking. It fails if a mutant survives, or if the tests fail without one.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx, os.Args[1:], os.Stdout)
+	stop()
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "mutants: %v\n", err)
+		os.Exit(1)
+	}
+}
+
+// run tries the mutants whose names begin with one of prefixes, or all.
+func run(ctx context.Context, prefixes []string, stdout io.Writer) (err error) {
+	mutants, err := readMutants("test/mutants", prefixes)
+	if err != nil {
+		return err
+	}
+	document, err := os.ReadFile("docs/reliability.md")
+	if err != nil {
+		return err
+	}
+	links := parseLinks(string(document))
+	dir, err := os.MkdirTemp("", "mutants-")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	s := scratch{dir}
+	if err := s.fill(ctx); err != nil {
+		return err
+	}
+	if err := s.tryNone(ctx, mutants, links); err != nil {
+		return err
+	}
+	survivors := 0
+	for _, m := range mutants {
+		caught, err := s.try(ctx, m, links[m.promise])
+		switch {
+		case err != nil:
+			return fmt.Errorf("%s: %w", m.patch, err)
+		case caught == "":
+			survivors++
+			fmt.Fprintf(stdout, "SURVIVED %s (%s)\n", m.name, m.promise)
+		default:
+			fmt.Fprintf(stdout, "caught %s (%s) by %s\n", m.name, m.promise, caught)
+		}
+	}
+	if survivors > 0 {
+		return fmt.Errorf("%d of %d survived: none of the tests that docs/reliability.md links for the promise fails", survivors, len(mutants))
+	}
+	return nil
+}
+
+// mutant is a way to break a promise.
+type mutant struct {
+	promise string // P1 to P8
+	name    string
+	patch   string // the file, an absolute path
+}
+
+// readMutants returns the patches in dir whose names begin with one of prefixes,
+// or all if there are none.
+func readMutants(dir string, prefixes []string) ([]mutant, error) {
+	patches, err := filepath.Glob(filepath.Join(dir, "P*.patch"))
+	if err != nil {
+		return nil, err
+	}
+	var mutants []mutant
+	for _, patch := range patches {
+		name := strings.TrimSuffix(filepath.Base(patch), ".patch")
+		if len(prefixes) > 0 && !slices.ContainsFunc(prefixes, func(p string) bool { return strings.HasPrefix(name, p) }) {
+			continue
+		}
+		promise, name, _ := strings.Cut(name, "-")
+		if patch, err = filepath.Abs(patch); err != nil {
+			return nil, err
+		}
+		mutants = append(mutants, mutant{promise, name, patch})
+	}
+	if len(mutants) == 0 {
+		return nil, fmt.Errorf("no patch in %s begins with %q", dir, prefixes)
+	}
+	return mutants, nil
+}
+
+// tryNone runs the tests of all promises that mutants are of, without any of these.
+func (s scratch) tryNone(ctx context.Context, mutants []mutant, links map[string]tests) error {
+	all := tests{}
+	for _, m := range mutants {
+		if len(links[m.promise]) == 0 {
+			return fmt.Errorf("docs/reliability.md links no test for %s", m.promise)
+		}
+		for pkg, names := range links[m.promise] {
+			all[pkg] = append(all[pkg], names...)
+		}
+	}
+	for _, pkg := range all.packages() {
+		if failed, output, err := s.test(ctx, pkg, all[pkg]); err != nil {
+			return err
+		} else if failed != "" {
+			return fmt.Errorf("%s fails without a mutant:\n%s", failed, output)
+		}
+	}
+	return nil
+}
+
+// try returns the test that fails with m, empty if none does.
+func (s scratch) try(ctx context.Context, m mutant, linked tests) (caught string, err error) {
+	changed, err := s.patch(ctx, m.patch)
+	if err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, s.restore(ctx, m.patch)) }()
+	if output, err := s.command(ctx, "go", "build", "./cmd/...", "./internal/...").CombinedOutput(); err != nil {
+		return "", fmt.Errorf("does not compile: %w\n%s", err, output)
+	}
+	for _, pkg := range linked.packages() {
+		if pkg != changed && pkg != "cmd/sidecar" { // which imports all others
+			continue
+		}
+		if caught, _, err = s.test(ctx, pkg, linked[pkg]); caught != "" || err != nil {
+			return caught, err
+		}
+	}
+	return "", nil
+}
+
+// patch applies a patch and returns the package that it changes.
+func (s scratch) patch(ctx context.Context, file string) (pkg string, err error) {
+	if output, err := s.command(ctx, "git", "apply", file).CombinedOutput(); err != nil {
+		return "", fmt.Errorf("does not apply, make it anew: %w\n%s", err, output)
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return "", err
+	}
+	_, target, _ := strings.Cut(string(text), "\n+++ b/")
+	target, _, _ = strings.Cut(target, "\n")
+	return filepath.Dir(target), nil
+}
+
+func (s scratch) restore(ctx context.Context, file string) error {
+	return s.command(context.WithoutCancel(ctx), "git", "apply", "--reverse", file).Run()
+}
+
+// command returns a command that runs in the copy.
+func (s scratch) command(ctx context.Context, name string, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Dir = s.dir
+	return cmd
+}
