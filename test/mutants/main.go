@@ -20,7 +20,10 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
+
+	"golang.org/x/sync/errgroup"
 )
 
 func main() {
@@ -44,35 +47,52 @@ func run(ctx context.Context, prefixes []string, stdout io.Writer) (err error) {
 		return err
 	}
 	links := parseLinks(string(document))
-	dir, err := os.MkdirTemp("", "mutants-")
+	copies, err := newCopies(ctx)
+	defer func() { err = errors.Join(err, copies.remove()) }()
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	s := scratch{dir}
-	if err := s.fill(ctx); err != nil {
+	if err := copies[0].tryNone(ctx, mutants, links); err != nil {
 		return err
 	}
-	if err := s.tryNone(ctx, mutants, links); err != nil {
-		return err
+	survivors, err := copies.tryAll(ctx, mutants, links, stdout)
+	if err == nil && survivors > 0 {
+		err = fmt.Errorf("%d of %d survived: none of the tests that docs/reliability.md links for the promise fails", survivors, len(mutants))
 	}
-	survivors := 0
+	return err
+}
+
+// tryAll tries the mutants, as many at a time as there are copies, and returns how
+// many survived.
+func (c copies) tryAll(ctx context.Context, mutants []mutant, links map[string]tests, stdout io.Writer) (survivors int, err error) {
+	g, ctx := errgroup.WithContext(ctx)
+	left := make(chan mutant, len(mutants))
 	for _, m := range mutants {
-		caught, err := s.try(ctx, m, links[m.promise])
-		switch {
-		case err != nil:
-			return fmt.Errorf("%s: %w", m.patch, err)
-		case caught == "":
-			survivors++
-			fmt.Fprintf(stdout, "SURVIVED %s (%s)\n", m.name, m.promise)
-		default:
-			fmt.Fprintf(stdout, "caught %s (%s) by %s\n", m.name, m.promise, caught)
-		}
+		left <- m
 	}
-	if survivors > 0 {
-		return fmt.Errorf("%d of %d survived: none of the tests that docs/reliability.md links for the promise fails", survivors, len(mutants))
+	close(left)
+	var mu sync.Mutex // guards survivors and stdout
+	for _, s := range c {
+		g.Go(func() error {
+			for m := range left {
+				caught, err := s.try(ctx, m, links[m.promise])
+				if err != nil {
+					return fmt.Errorf("%s: %w", m.patch, err)
+				}
+				mu.Lock()
+				if caught == "" {
+					survivors++
+					fmt.Fprintf(stdout, "SURVIVED %s (%s)\n", m.name, m.promise)
+				} else {
+					fmt.Fprintf(stdout, "caught %s (%s) by %s\n", m.name, m.promise, caught)
+				}
+				mu.Unlock()
+			}
+			return nil
+		})
 	}
-	return nil
+	err = g.Wait()
+	return survivors, err
 }
 
 // mutant is a way to break a promise.
