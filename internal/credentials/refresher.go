@@ -150,10 +150,7 @@ func (r *Refresher) Run(ctx context.Context) error {
 			failures = 0
 			delay = RefreshDelay(remaining, r.random())
 			r.log.Info("credentials refreshed", "expiration", s.credentials.Expires.UTC(), "next_refresh_in", delay.Round(time.Second).String())
-			if remaining < shortLifetime && !short {
-				r.warnShort(remaining)
-			}
-			short = remaining < shortLifetime
+			short = r.warnShort(remaining, short)
 			// A handshake parses all root certificates, and the next one is half
 			// an hour away. Nobody waits for this: the credentials are out.
 			debug.FreeOSMemory()
@@ -251,9 +248,14 @@ func (r *Refresher) warnExpired() {
 	}
 }
 
-func (r *Refresher) warnShort(lifetime time.Duration) {
-	r.log.Warn("credentials are short-lived", "lifetime", lifetime.Round(time.Second).String(), "asked_for", r.lifetime.String(),
-		"hint", "when they are renewed, less than 15 minutes can be left, and then some SDKs ask at every call: use a --duration of 45m or more, and see that the clock is right")
+// warnShort warns of a short lifetime if that is news, and returns whether it is short.
+func (r *Refresher) warnShort(lifetime time.Duration, known bool) bool {
+	short := lifetime < shortLifetime
+	if short && !known {
+		r.log.Warn("credentials are short-lived", "lifetime", lifetime.Round(time.Second).String(), "asked_for", r.lifetime.String(),
+			"hint", "when they are renewed, less than 15 minutes can be left, and then some SDKs ask at every call: use a --duration of 45m or more, and see that the clock is right")
+	}
+	return short
 }
 
 func (r *Refresher) logFailure(why *reason, failures int, remaining, delay time.Duration) {
