@@ -512,6 +512,23 @@ func TestAnAttemptIsBounded(t *testing.T) {
 	})
 }
 
+// P8: what hangs is given up at once.
+func TestEndsWhileSTSHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hanging := aws.CredentialsProviderFunc(func(ctx context.Context) (aws.Credentials, error) {
+			<-ctx.Done()
+			return aws.Credentials{}, ctx.Err()
+		})
+		r := NewRefresher(hanging, time.Hour, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		began := time.Now()
+		if err := r.Run(ctx); err != nil || time.Since(began) != time.Second {
+			t.Errorf("told to end after a second, it ended after %v with %v", time.Since(began), err)
+		}
+	})
+}
+
 func TestMetricsTellTheStory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := start(t, func(ctx context.Context, call int) (aws.Credentials, error) {
