@@ -17,6 +17,9 @@ COPY . .
 # With .git in the context and git in the base, the binary knows its commit.
 RUN CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH GOFLAGS=-buildvcs=auto \
     go build -trimpath -ldflags="-s -w" -o /sidecar ./cmd/sidecar
+# Not readable: the kernel lets no other process of its user look into one whose file
+# that may not read, from its first moment on.
+RUN chmod 0111 /sidecar
 
 FROM scratch
 # Not in /etc/ssl/certs: Go reads every file of that directory besides the first

@@ -2,9 +2,11 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net"
 	"os"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -58,6 +60,46 @@ func TestFaultSlowClients(t *testing.T) {
 		refuseToRead(t, p.door)
 	}
 	o.waitForRefresh(t)
+	o.waitForRefresh(t)
+	o.end(t)
+}
+
+// Nor do clients that fill their headers with as many names as they can, although
+// memory is scarce: P1.
+func TestFaultManyHeaders(t *testing.T) {
+	t.Parallel()
+	group := newControlGroup(t)
+	w := newShortWorld(t)
+	p := launch(t, through(command(t, w.environment()), "echo $$ >"+strings.Join(group, " && echo $$ >")))
+	p.waitUntilItListens(t)
+	o := observe(t, w, p)
+	o.waitForCredentials(t)
+	var names strings.Builder
+	for i := range 2400 {
+		fmt.Fprintf(&names, "%c%c:\r\n", 'a'+i%26, '0'+i/26%75)
+	}
+	for range 1000 {
+		conn, err := net.Dial("tcp", p.door)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { conn.Close() })
+		io.WriteString(conn, strings.TrimSuffix(request, "\r\n")+names.String()) // it may be cut off
+	}
+	o.waitForRefresh(t)
+	o.end(t)
+}
+
+// Nor does the admin port, however many connections anybody in the cluster opens to
+// it: P1.
+func TestFaultAdminConnections(t *testing.T) {
+	t.Parallel()
+	raiseFileLimit(t, 11_000)
+	w := newShortWorld(t)
+	p := start(t, w.environment())
+	o := observe(t, w, p)
+	o.waitForCredentials(t)
+	hoard(t, p.admin, 1_500, time.Millisecond)
 	o.waitForRefresh(t)
 	o.end(t)
 }

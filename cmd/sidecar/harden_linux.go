@@ -14,7 +14,9 @@ const prSetNoNewPrivs = 38
 //   - It is not dumpable, so that no other process of its user can read its memory,
 //     its environment or its files by /proc, or trace it, and no core is written:
 //     https://man7.org/linux/man-pages/man2/PR_SET_DUMPABLE.2const.html
-//   - No core is written either if something makes it dumpable again.
+//     The image's binary cannot be read, which has the kernel see to that from the
+//     first moment on.
+//   - No core file is written either if something makes it dumpable again.
 //   - What it would execute, which is nothing, gains no privileges:
 //     https://docs.kernel.org/userspace-api/no_new_privs.html
 //

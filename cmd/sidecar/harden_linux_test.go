@@ -53,7 +53,7 @@ func TestIsHardened(t *testing.T) {
 	}
 }
 
-// buildSidecar builds the sidecar as the image has it, without cgo.
+// buildSidecar builds the sidecar as the image has it, without cgo and not readable.
 func buildSidecar(t *testing.T) (binary string) {
 	t.Helper()
 	binary = filepath.Join(t.TempDir(), "sidecar")
@@ -63,6 +63,9 @@ func buildSidecar(t *testing.T) (binary string) {
 		t.Fatalf("%v: %s", err, out)
 	}
 	makeReadable(t, binary)
+	if err := os.Chmod(binary, 0o111); err != nil {
+		t.Fatal(err)
+	}
 	return binary
 }
 

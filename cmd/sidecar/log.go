@@ -1,48 +1,62 @@
 package main
 
 import (
-	"errors"
 	"io"
-	"os"
-	"syscall"
 	"time"
 )
 
-// lineTime is how long a line of the log waits for whoever reads it.
-const lineTime = 100 * time.Millisecond
+const (
+	// logLines is how many lines of the log may wait for whoever reads it.
+	logLines = 100
 
-// unblocked returns a writer to f, a log, that drops lines instead of waiting: when
-// the disk of a node is full, what reads the logs of its containers may stop to, and
-// a process that goes on writing to the full pipe stands still for ever.
-func unblocked(f *os.File) io.Writer {
-	info, err := f.Stat()
-	if err != nil || info.Mode()&(os.ModeNamedPipe|os.ModeSocket) == 0 {
-		return f
-	}
-	fd := f.Fd()
-	if err := syscall.SetNonblock(int(fd), true); err != nil {
-		return f
-	}
-	return &impatient{file: os.NewFile(fd, f.Name())}
+	// flushTime is how long the process waits at its end for them to be read.
+	flushTime = 100 * time.Millisecond
+)
+
+// logWriter is a log that never holds up who writes to it: when nobody takes its
+// lines, later ones are dropped. With the disk of a node full, what reads the output
+// of its containers may stop to, and a process that went on writing to the pipe would
+// stand still for ever. It is safe for concurrent use.
+type logWriter struct {
+	lines   chan []byte
+	flushed chan struct{}
 }
 
-// impatient writes to a file that may be full. It is for one writer at a time, as
-// an slog.Handler is, that writes whole lines: a pipe takes one of up to 4 KiB
-// entirely or not at all.
-type impatient struct {
-	file *os.File
-	full bool // at the last write
+// newLogWriter returns a logWriter to w.
+func newLogWriter(w io.Writer) *logWriter {
+	l := &logWriter{lines: make(chan []byte, logLines), flushed: make(chan struct{})}
+	go func() {
+		for line := range l.lines {
+			if line == nil {
+				close(l.flushed)
+				return
+			}
+			w.Write(line) // a failure has nowhere to be told
+		}
+	}()
+	return l
 }
 
-func (w *impatient) Write(line []byte) (int, error) {
-	patience := lineTime
-	if w.full {
-		patience = time.Millisecond
+// Write takes a line, or drops it.
+func (l *logWriter) Write(line []byte) (int, error) {
+	select {
+	case l.lines <- append([]byte{}, line...): // which is never nil
+	default:
 	}
-	if err := w.file.SetWriteDeadline(time.Now().Add(patience)); err != nil {
-		return 0, err
+	return len(line), nil
+}
+
+// flush has what was written come out, if it does so soon. What is written later is
+// lost.
+func (l *logWriter) flush() {
+	timeout := time.After(flushTime)
+	select {
+	case l.lines <- nil:
+	case <-timeout:
+		return
 	}
-	n, err := w.file.Write(line)
-	w.full = errors.Is(err, os.ErrDeadlineExceeded)
-	return n, err
+	select {
+	case <-l.flushed:
+	case <-timeout:
+	}
 }

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -22,14 +23,17 @@ const terminationLog = "/dev/termination-log"
 func main() {
 	// Else a log that nobody reads any more would end the process.
 	signal.Ignore(syscall.SIGPIPE)
-	stderr := unblocked(os.Stderr)
+	stderr := newLogWriter(os.Stderr)
+	// Where net/http says what it cannot return, and repeats what it has received.
+	log.SetOutput(io.Discard)
 	if err := harden(); err != nil {
 		slog.New(slog.NewJSONHandler(stderr, nil)).Warn("process is not hardened", "error", err.Error())
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, os.Args[1:], os.Getenv, os.Stdout, stderr)
-	stop()
-	os.Exit(end(err, stderr, terminationLog))
+	// Never stopped: a second signal must not cut off the end.
+	ctx, _ := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	status := end(run(ctx, os.Args[1:], os.Getenv, os.Stdout, stderr), stderr, terminationLog)
+	stderr.flush()
+	os.Exit(status)
 }
 
 // run carries out the command that args name until it is done or ctx is.

@@ -34,9 +34,7 @@ func ready(ctx context.Context, cfg *config, stdout io.Writer) error {
 			return nil
 		}
 		if ctx.Err() != nil || !time.Now().Before(deadline) {
-			if _, err := fmt.Fprintln(stdout, reason); err != nil {
-				return err
-			}
+			fmt.Fprintln(stdout, reason) // where else could a failure be told?
 			return notReadyError{}
 		}
 		select {

@@ -102,11 +102,11 @@ func (r *Refresher) Retrieve(ctx context.Context) (aws.Credentials, error) {
 	if s.remaining(r.now()) > 0 {
 		return s.credentials, nil
 	}
+	// Perhaps the clock has jumped, or the machine slept.
+	notify(r.look)
 	if s.reason != nil {
 		return aws.Credentials{}, s.reason
 	}
-	// No attempt has failed: the clock has jumped, or the machine slept.
-	notify(r.look)
 	return aws.Credentials{}, newReason(codeOther, fmt.Sprintf("credentials expired at %s and are being renewed", s.credentials.Expires.UTC().Format(time.RFC3339)))
 }
 

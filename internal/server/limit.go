@@ -1,10 +1,13 @@
 package server
 
 import (
+	"bytes"
 	"container/list"
+	"errors"
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -24,6 +27,10 @@ const (
 	// that its client is stuck.
 	longestQuiet   = 500 * time.Millisecond
 	longestRequest = 2 * time.Second
+
+	// maxLines is how many lines a request may have. The SDKs' have some twelve, and
+	// those of 12 kB of two-letter headers take 300 kB as a map.
+	maxLines = 100
 
 	// roomPeriod is how often a listener without room looks for quiet
 	// connections.
@@ -83,7 +90,35 @@ type limitedListener struct {
 
 func (ln *limitedListener) Accept() (net.Conn, error) {
 	ln.limit.waitForRoom(ln.closed)
-	return ln.Listener.Accept()
+	conn, err := ln.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return &lineCounter{Conn: conn}, nil
+}
+
+// lineCounter is a connection that fails to read more lines than one request may
+// have: net/http bounds headers by their bytes alone.
+type lineCounter struct {
+	net.Conn
+	lines atomic.Int64 // since the last request ended
+}
+
+func (c *lineCounter) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if c.lines.Add(int64(bytes.Count(p[:n], []byte("\n")))) > maxLines {
+		return 0, errors.New("too many header lines")
+	}
+	return n, err
+}
+
+// CloseWrite is what net/http does before it closes a connection whose client still
+// sends, so that the answer arrives.
+func (c *lineCounter) CloseWrite() error {
+	if conn, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return conn.CloseWrite()
+	}
+	return nil
 }
 
 func (ln *limitedListener) Close() error {
@@ -124,6 +159,9 @@ func (l *Limit) hasRoom(now time.Time) bool {
 
 // track is an http.Server's ConnState hook.
 func (l *Limit) track(conn net.Conn, state http.ConnState) {
+	if counter, ok := conn.(*lineCounter); ok && state == http.StateIdle {
+		counter.lines.Store(0)
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	element, known := l.byConn[conn]

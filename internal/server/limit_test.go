@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -209,4 +210,40 @@ func (l *Limit) len() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return len(l.byConn)
+}
+
+// A connection that was used lately is not the one that goes, even if it is older.
+func TestHasRoomRemembersTheLatestUse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := NewLimit(2)
+		older, younger := new(end), new(end)
+		for _, e := range []*end{older, younger} {
+			l.track(e, http.StateNew)
+			l.track(e, http.StateActive)
+			l.track(e, http.StateIdle)
+		}
+		time.Sleep(time.Millisecond)
+		l.track(older, http.StateActive)
+		l.track(older, http.StateIdle)
+		time.Sleep(longestQuiet)
+		if !l.hasRoom(time.Now()) || older.closed || !younger.closed {
+			t.Errorf("closed: the older %v, the younger %v", older.closed, younger.closed)
+		}
+	})
+}
+
+// A hundred lines are for one request, however many a connection has.
+func TestLinesAreCountedByRequest(t *testing.T) {
+	ln := listen(t, "127.0.0.1:0")
+	serveOn(t, ln, newDoor(always(sample()), nil), slog.New(slog.DiscardHandler))
+	conn := dial(t, ln.Addr().String())
+	answers := bufio.NewReader(conn)
+	for i := range 3 {
+		io.WriteString(conn, strings.TrimSuffix(goodRequest, "\r\n")+strings.Repeat("A: b\r\n", maxLines-10)+"\r\n")
+		resp, err := http.ReadResponse(answers, nil)
+		if err != nil || resp.StatusCode != http.StatusOK {
+			t.Fatalf("request %d: got %v, %v", i, resp, err)
+		}
+		io.Copy(io.Discard, resp.Body)
+	}
 }

@@ -249,6 +249,13 @@ func TestServeCutsOff(t *testing.T) {
 			want: readTimeout,
 		},
 		{
+			name: "sends headers without end",
+			begin: func(_ *testing.T, conn net.Conn) {
+				io.WriteString(conn, goodRequest[:len(goodRequest)-2]+strings.Repeat("a:\r\n", maxLines))
+			},
+			want: 0,
+		},
+		{
 			name: "sends no second request",
 			begin: func(_ *testing.T, conn net.Conn) {
 				io.WriteString(conn, goodRequest)
