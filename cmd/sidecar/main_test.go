@@ -136,8 +136,12 @@ func TestReadyWaits(t *testing.T) {
 	w := newWorld(t)
 	p := start(t, w.environment())
 	p.waitForLog(t, `"code":"token"`)
+	asked := time.Now()
 	if status, output := p.ready(t, "--wait=500ms"); status != 1 || !strings.HasPrefix(output, "token: ") || strings.Count(output, "\n") != 1 {
 		t.Errorf("sidecar ready exits with %d and says %q", status, output)
+	}
+	if waited := time.Since(asked); waited < 500*time.Millisecond {
+		t.Errorf("it waited for %v", waited)
 	}
 	published := time.AfterFunc(time.Second, func() { w.publish(t) })
 	defer published.Stop()

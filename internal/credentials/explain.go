@@ -2,9 +2,12 @@ package credentials
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net"
+	"net/http"
 	"net/url"
 	"slices"
 	"strings"
@@ -29,7 +32,11 @@ func (s *STS) explain(ctx context.Context, err error, at *stage, token string) *
 	}
 	response, ok := errors.AsType[*awshttp.ResponseError](err)
 	if !ok || response.HTTPStatusCode() == 0 {
-		return newReason(codeNetwork, fmt.Sprintf("cannot reach %s: %s: check DNS, network policies, the proxy settings and AWS_CA_BUNDLE", s.endpoint, foreign(cause(err).Error(), token)))
+		said := "what answers does not speak HTTP, or a proxy refuses"
+		if err := cause(err); quotable(err) {
+			said = foreign(err.Error(), token)
+		}
+		return newReason(codeNetwork, fmt.Sprintf("cannot reach %s: %s: check DNS, network policies, the proxy settings and AWS_CA_BUNDLE", s.endpoint, said))
 	}
 	status := response.HTTPStatusCode()
 	if status < 400 {
@@ -110,6 +117,24 @@ func cause(err error) error {
 		return sendErr.Err
 	}
 	return err
+}
+
+// quotable tells whether an error of the transport speaks of the connection. Others
+// repeat what net/http could not read of an answer, which may be anything in it, the
+// credentials too.
+func quotable(err error) bool {
+	_, isNet := errors.AsType[net.Error](err)
+	_, isCertificate := errors.AsType[*tls.CertificateVerificationError](err)
+	if isNet || isCertificate || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, http.ErrSchemeMismatch) {
+		return true
+	}
+	// A proxy that refuses CONNECT is told by the text of its status.
+	for status := 400; status < 600; status++ {
+		if err.Error() == http.StatusText(status) {
+			return true
+		}
+	}
+	return false
 }
 
 // foreign makes a text from outside fit to repeat: without control characters,

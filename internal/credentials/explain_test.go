@@ -23,6 +23,8 @@ func TestForeign(t *testing.T) {
 		{"a segment", "bad signature c2lnbmF0dXJlLXRoYXQtaXMtbG9uZw", dropped},
 		{"the token cut off", "bad token " + token[:40], dropped},
 		{"the middle of a segment", "near " + token[25:45], dropped},
+		{"the end of a text", "near " + token[25:41], dropped},
+		{"too little to tell", "near " + token[25:40], "near " + token[25:40]},
 		{"the token with control characters between", "eyJh\x00bGci\x01OiJSUzI1NiJ9", dropped},
 		{"the token in short lines", "eyJhbGci\nOiJSUzI1\nNiJ9.eyJ\nzdWIiOiJ", dropped},
 		{"a segment beyond the cut", strings.Repeat("x ", 300) + token, dropped},

@@ -250,6 +250,28 @@ func TestWakeBringsAFailedAttemptForward(t *testing.T) {
 	})
 }
 
+// The five seconds count from the end of a call, or one that hangs would be followed by
+// the next at once.
+func TestWakeAfterACallThatHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := start(t, func(ctx context.Context, call int) (aws.Credentials, error) {
+			<-ctx.Done()
+			return aws.Credentials{}, ctx.Err()
+		})
+		sleep(5 * time.Minute) // the back-off has grown by then
+		for n := len(l.calls()); len(l.calls()) < n+4; {
+			l.Wake()
+			sleep(100 * time.Millisecond)
+		}
+		calls := l.calls()
+		for i := len(calls) - 3; i < len(calls); i++ {
+			if wait := calls[i].Sub(calls[i-1]); wait < attemptTimeout+minSpacing {
+				t.Errorf("call %d came %v after the end of the one before", i, wait-attemptTimeout)
+			}
+		}
+	})
+}
+
 func TestWakeEndsTheWaitForTheFirstTokenAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		there := false

@@ -293,6 +293,43 @@ func TestSTSCannotBeReached(t *testing.T) {
 	}
 }
 
+// P6: net/http quotes what it cannot read of an answer. That may be the credentials.
+func TestSTSThatDoesNotSpeakHTTPIsNotQuoted(t *testing.T) {
+	t.Parallel()
+	const secret = "canary"
+	for name, answer := range map[string]string{
+		"no status line":           secret + "\r\n\r\n",
+		"a body in a header":       "HTTP/1.1 200 OK\r\n" + secret + "\r\n\r\n",
+		"a body in the length":     "HTTP/1.1 200 OK\r\nContent-Length: " + secret + "\r\n\r\n",
+		"a body in the encoding":   "HTTP/1.1 200 OK\r\nTransfer-Encoding: " + secret + "\r\n\r\n",
+		"a body in the status":     "HTTP/1.1 " + secret + "\r\n\r\n",
+		"headers of a megabyte":    "HTTP/1.1 200 OK\r\nA: " + strings.Repeat(secret, 1<<20/len(secret)) + "\r\n\r\n",
+		"a body in the chunk size": "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + secret + "\r\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				io.Copy(io.Discard, r.Body)
+				conn, _, err := http.NewResponseController(w).Hijack()
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				defer conn.Close()
+				io.WriteString(conn, answer)
+			}))
+			defer srv.Close()
+			_, err := ask(t.Context(), NewSTS(STSOptions{Endpoint: srv.URL}, prometheus.NewRegistry()), issuer.Token(standin.Claims{}))
+			if err == nil || strings.Contains(reasonFor(err).Error(), secret) {
+				t.Errorf("got %v", err)
+			}
+			if code := reasonFor(err).code; code != codeNetwork && code != codeInvalidResponse {
+				t.Errorf("code is %s", code)
+			}
+		})
+	}
+}
+
 // TestSTSResolvesEndpoints asks for the addresses in all partitions. A resolver
 // of the SDK makes the name; a proxy that refuses keeps the call on the machine.
 func TestSTSResolvesEndpoints(t *testing.T) {
