@@ -70,9 +70,8 @@ func TestFaultSlowClients(t *testing.T) {
 // memory is scarce: P1.
 func TestFaultManyHeaders(t *testing.T) {
 	t.Parallel()
-	group := newControlGroup(t)
 	w := newShortWorld(t)
-	p := launch(t, through(command(t, w.environment()), "echo $$ >"+strings.Join(group, " && echo $$ >")))
+	p := launchSmall(t, w)
 	p.waitUntilItListens(t)
 	o := observe(t, w, p)
 	o.waitForCredentials(t)

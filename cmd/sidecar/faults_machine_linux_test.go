@@ -140,9 +140,8 @@ func TestFaultStopped(t *testing.T) {
 // four times as much: P1, P4, P7, P8.
 func TestFaultSmallMachine(t *testing.T) {
 	t.Parallel()
-	group := newControlGroup(t)
 	w := newShortWorld(t)
-	p := launch(t, through(command(t, w.environment()), "echo $$ >"+strings.Join(group, " && echo $$ >")))
+	p := launchSmall(t, w)
 	p.waitUntilItListens(t)
 	o := observe(t, w, p)
 	o.waitForCredentials(t)

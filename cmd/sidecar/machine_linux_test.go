@@ -15,6 +15,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// launchSmall starts a sidecar that has 64 MiB and a fifth of a CPU.
+func launchSmall(t *testing.T, w *world) *process {
+	t.Helper()
+	group := newControlGroup(t)
+	return launch(t, through(command(t, w.environment()), "echo $$ >"+strings.Join(group, " && echo $$ >")))
+}
+
 // newControlGroup makes a group with little memory and CPU, and returns the files
 // to which a process writes its id to be in it.
 func newControlGroup(t *testing.T) (processes []string) {

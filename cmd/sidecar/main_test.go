@@ -236,7 +236,7 @@ func TestAPortInUse(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			taken, err := net.Listen("tcp", tt.taken)
-			if errors.Is(err, syscall.EADDRNOTAVAIL) || errors.Is(err, syscall.EAFNOSUPPORT) {
+			if strings.HasPrefix(tt.taken, "[::1]") && (errors.Is(err, syscall.EADDRNOTAVAIL) || errors.Is(err, syscall.EAFNOSUPPORT)) {
 				t.Skipf("this machine has no IPv6 loopback: %v", err)
 			}
 			if err != nil {
@@ -268,6 +268,21 @@ func TestNothingAnswersReady(t *testing.T) {
 		if cmd.ProcessState.ExitCode() != 1 || !strings.HasPrefix(string(out), want) || strings.Contains(string(out), "hunter2") {
 			t.Errorf("exit status %d, %q", cmd.ProcessState.ExitCode(), out)
 		}
+	}
+}
+
+// What a probe cannot print is not for the termination log, which is the sidecar's.
+func TestReadyThatCannotPrintIsNotReady(t *testing.T) {
+	environment := map[string]string{}
+	for _, e := range newWorld(t).environment("SIDECAR_LISTEN=127.0.0.1:1") {
+		name, value, _ := strings.Cut(e, "=")
+		environment[name] = value
+	}
+	_, closed := io.Pipe()
+	closed.Close()
+	err := run(t.Context(), []string{"ready"}, func(name string) string { return environment[name] }, closed, io.Discard)
+	if !errors.Is(err, notReadyError{}) {
+		t.Errorf("got %v", err)
 	}
 }
 
