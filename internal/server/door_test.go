@@ -458,10 +458,10 @@ func TestRendersOnce(t *testing.T) {
 				t.Errorf("%s: got %s, want %s", tt.name, got.Body, want)
 			}
 		}
-		if renderings != i+1 || d.last.Load() == last {
+		if renderings != i+1 || d.inside.(*document).last.Load() == last {
 			t.Errorf("%s: %d renderings, want %d", tt.name, renderings, i+1)
 		}
-		last = d.last.Load()
+		last = d.inside.(*document).last.Load()
 	}
 }
 

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// Guard says who may ask at a door.
+// Guard says who may ask at the container credentials endpoint.
 type Guard struct {
 	// Path is the only path that is answered, without a slash at its end; a
 	// request may have one. It may be a secret: it is compared in constant
@@ -25,28 +25,48 @@ type refusal struct {
 	status  int
 	code    string
 	message string
+	allow   string // the methods that are allowed, if it was for the method
 }
 
-// check returns why r is turned away, nil if it is not. The order matters: who
-// comes through a browser or a relay learns nothing about paths.
-func (g *Guard) check(r *http.Request) *refusal {
+func notAllowed(methods string) *refusal {
+	return &refusal{reason: "method", status: http.StatusMethodNotAllowed, code: "MethodNotAllowed",
+		message: "only " + methods + " are answered", allow: methods}
+}
+
+// strange returns why a request cannot be one of a program in this pod that asks
+// an SDK for credentials, nil if it can. It comes before all else: who comes
+// through a browser or a relay learns nothing about paths.
+func strange(r *http.Request) *refusal {
 	switch {
 	case !localHost(r):
-		return &refusal{"host", http.StatusForbidden, "HostNotAllowed",
-			"the Host header must be localhost or a loopback address: use http://127.0.0.1 in AWS_CONTAINER_CREDENTIALS_FULL_URI"}
+		return &refusal{reason: "host", status: http.StatusForbidden, code: "HostNotAllowed",
+			message: "the Host header must be localhost, a loopback address or the address of this endpoint: use http://127.0.0.1 in AWS_CONTAINER_CREDENTIALS_FULL_URI"}
 	case relayed(r.Header):
-		return &refusal{"forwarded", http.StatusForbidden, "ForwardedRequest",
-			"the request comes through a proxy or a browser, which no SDK's does: set NO_PROXY=127.0.0.1,localhost in the application's container"}
-	case !equal(strings.TrimSuffix(r.URL.Path, "/"), g.Path):
-		return &refusal{"path", http.StatusNotFound, "NotFound",
-			"no credentials at this path: compare AWS_CONTAINER_CREDENTIALS_FULL_URI with the sidecar's SIDECAR_PATH"}
-	case r.Method != http.MethodGet && r.Method != http.MethodHead:
-		return &refusal{"method", http.StatusMethodNotAllowed, "MethodNotAllowed", "only GET and HEAD are answered"}
-	case !g.Authorization.allows(r.Header["Authorization"]):
-		return &refusal{"authorization", http.StatusUnauthorized, "Unauthorized",
-			"the Authorization header is missing or wrong: AWS_CONTAINER_AUTHORIZATION_TOKEN in the application's container must be the sidecar's token"}
+		return &refusal{reason: "forwarded", status: http.StatusForbidden, code: "ForwardedRequest",
+			message: "the request comes through a proxy or a browser, which no SDK's does: set NO_PROXY=127.0.0.1,localhost,169.254.170.2,169.254.169.254 in the application's container"}
 	}
 	return nil
+}
+
+func (g *Guard) check(r *http.Request) *refusal {
+	if refused := strange(r); refused != nil {
+		return refused
+	}
+	switch {
+	case !equal(strings.TrimSuffix(r.URL.Path, "/"), g.Path):
+		return &refusal{reason: "path", status: http.StatusNotFound, code: "NotFound",
+			message: "no credentials at this path: compare AWS_CONTAINER_CREDENTIALS_FULL_URI, or AWS_CONTAINER_CREDENTIALS_RELATIVE_URI, with the sidecar's SIDECAR_PATH"}
+	case !reads(r):
+		return notAllowed("GET, HEAD")
+	case !g.Authorization.allows(r.Header["Authorization"]):
+		return &refusal{reason: "authorization", status: http.StatusUnauthorized, code: "Unauthorized",
+			message: "the Authorization header is missing or wrong: AWS_CONTAINER_AUTHORIZATION_TOKEN in the application's container must be the sidecar's token"}
+	}
+	return nil
+}
+
+func reads(r *http.Request) bool {
+	return r.Method == http.MethodGet || r.Method == http.MethodHead
 }
 
 // localHost tells whether the Host of r is localhost, a loopback address or the

@@ -25,7 +25,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			Help: "Requests for credentials that were refused, by the first thing wrong with them.",
 		}, []string{"reason"}),
 	}
-	for _, code := range []string{"200", "401", "403", "404", "405", "503"} {
+	for _, code := range []string{"200", "400", "401", "403", "404", "405", "503"} {
 		m.requests.WithLabelValues(code)
 	}
 	for _, reason := range []string{"host", "forwarded", "path", "method", "authorization"} {

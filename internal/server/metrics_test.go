@@ -26,6 +26,7 @@ irsa_sidecar_requests_refused_total{reason="path"} 0
 # HELP irsa_sidecar_requests_total Requests for credentials, by the status code of the answer.
 # TYPE irsa_sidecar_requests_total counter
 irsa_sidecar_requests_total{code="200"} 0
+irsa_sidecar_requests_total{code="400"} 0
 irsa_sidecar_requests_total{code="401"} 0
 irsa_sidecar_requests_total{code="403"} 0
 irsa_sidecar_requests_total{code="404"} 0
@@ -75,6 +76,7 @@ irsa_sidecar_requests_refused_total{reason="path"} 4
 # HELP irsa_sidecar_requests_total Requests for credentials, by the status code of the answer.
 # TYPE irsa_sidecar_requests_total counter
 irsa_sidecar_requests_total{code="200"} 3
+irsa_sidecar_requests_total{code="400"} 0
 irsa_sidecar_requests_total{code="401"} 2
 irsa_sidecar_requests_total{code="403"} 4
 irsa_sidecar_requests_total{code="404"} 4

@@ -3,6 +3,7 @@ package server
 import (
 	"cmp"
 	"encoding/json"
+	"path"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -15,9 +16,8 @@ type Renderer func(aws.Credentials) []byte
 // ContainerCredentials renders the answer of the container credentials
 // endpoint: https://docs.aws.amazon.com/sdkref/latest/guide/feature-container-credentials.html
 //
-// Every field is always there, and Expiration is in UTC with whole seconds and
-// a Z, the one form that all SDKs parse. Where the credentials name no account,
-// it is that of role.
+// Every field is always there. Where the credentials name no account, it is that
+// of role.
 func ContainerCredentials(role arn.ARN) Renderer {
 	return func(c aws.Credentials) []byte {
 		body, _ := json.Marshal(struct { // strings always can be marshalled
@@ -31,10 +31,59 @@ func ContainerCredentials(role arn.ARN) Renderer {
 			AccessKeyID:     c.AccessKeyID,
 			SecretAccessKey: c.SecretAccessKey,
 			Token:           c.SessionToken,
-			Expiration:      c.Expires.UTC().Format(time.RFC3339),
+			Expiration:      timestamp(c.Expires),
 			AccountID:       cmp.Or(c.AccountID, role.AccountID),
 			RoleARN:         role.String(),
 		})
 		return body
 	}
+}
+
+// InstanceCredentials renders the document of a role at the instance metadata
+// service: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instance-metadata-security-credentials.html
+//
+// Code is what the SDKs for Go and .NET look at first. LastUpdated is the time of
+// rendering, which is that of the first request for these credentials.
+func InstanceCredentials(c aws.Credentials) []byte {
+	body, _ := json.Marshal(struct { // strings always can be marshalled
+		Code            string
+		LastUpdated     string
+		Type            string
+		AccessKeyID     string `json:"AccessKeyId"`
+		SecretAccessKey string
+		Token           string
+		Expiration      string
+	}{
+		Code:            "Success",
+		LastUpdated:     timestamp(time.Now()),
+		Type:            "AWS-HMAC",
+		AccessKeyID:     c.AccessKeyID,
+		SecretAccessKey: c.SecretAccessKey,
+		Token:           c.SessionToken,
+		Expiration:      timestamp(c.Expires),
+	})
+	return body
+}
+
+// InstanceProfile renders iam/info of the instance metadata service, as of an
+// instance whose profile is named after role. Some programs take their account
+// from it. There is no profile, and so no id of one.
+func InstanceProfile(role arn.ARN) Renderer {
+	profile := role
+	profile.Resource = "instance-profile/" + path.Base(role.Resource)
+	return func(aws.Credentials) []byte {
+		body, _ := json.Marshal(struct { // strings always can be marshalled
+			Code               string
+			LastUpdated        string
+			InstanceProfileARN string `json:"InstanceProfileArn"`
+			InstanceProfileID  string `json:"InstanceProfileId"`
+		}{"Success", timestamp(time.Now()), profile.String(), ""})
+		return body
+	}
+}
+
+// timestamp writes a time in UTC with whole seconds and a Z, the one form that all
+// SDKs parse.
+func timestamp(t time.Time) string {
+	return t.UTC().Format(time.RFC3339)
 }

@@ -1,0 +1,58 @@
+package server
+
+import (
+	"net"
+	"net/netip"
+)
+
+// Local returns a listener that accepts connections from within this network
+// namespace only, and closes others at once.
+//
+// Linux takes a packet for any of its addresses from any interface (the weak host
+// model), so that a link-local address of the loopback interface, unlike
+// 127.0.0.1, can be reached by who can send to this pod's other interfaces. A
+// connection from within has a source address of this namespace, and the kernel
+// drops packets from elsewhere that claim one (fib_validate_source, in
+// net/ipv4/fib_frontend.c).
+func Local(ln net.Listener) net.Listener {
+	return localListener{ln}
+}
+
+type localListener struct{ net.Listener }
+
+func (ln localListener) Accept() (net.Conn, error) {
+	for {
+		conn, err := ln.Listener.Accept()
+		if err != nil || isLocal(conn) {
+			return conn, err
+		}
+		conn.Close()
+	}
+}
+
+func isLocal(conn net.Conn) bool {
+	remote, local := ip(conn.RemoteAddr()), ip(conn.LocalAddr())
+	if remote.IsLoopback() || remote == local {
+		return true
+	}
+	// A client may have chosen another address of this namespace as its own.
+	addrs, err := net.InterfaceAddrs()
+	if err != nil {
+		return false
+	}
+	for _, addr := range addrs {
+		if prefix, ok := addr.(*net.IPNet); ok && remote.IsValid() && prefix.IP.Equal(remote.AsSlice()) {
+			return true
+		}
+	}
+	return false
+}
+
+// ip returns the address of a TCP endpoint, the zero Addr if it is none.
+func ip(addr net.Addr) netip.Addr {
+	tcp, ok := addr.(*net.TCPAddr)
+	if !ok {
+		return netip.Addr{}
+	}
+	return tcp.AddrPort().Addr().Unmap()
+}
