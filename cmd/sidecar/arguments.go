@@ -9,6 +9,11 @@ import (
 const usage = `Usage: sidecar [FLAGS]          serve credentials until told to end
        sidecar [FLAGS] ready    exit with 0 if credentials are being served, else
                                 print why not and exit with 1 (a startup probe)
+       sidecar [FLAGS] link-local [ADDRESS...]
+                                give this pod the addresses for --ecs-listen and
+                                --imds-listen, or only those that are named, and
+                                exit (an init container of user 0 that has the
+                                capability NET_ADMIN)
 
 Exchanges the pod's service account token for the credentials of its IAM role
 and serves them to programs whose AWS SDK cannot do that. In the container of
@@ -36,6 +41,14 @@ A flag wins over its environment variable; an empty variable counts as unset.
         another STS (default: the region's)
   --listen 127.0.0.1:PORT      SIDECAR_LISTEN
         where credentials are served, on [::1] too (default: 127.0.0.1:9911)
+  --ecs-listen 169.254.170.2:PORT   SIDECAR_ECS_LISTEN
+        serve the same there, for AWS_CONTAINER_CREDENTIALS_RELATIVE_URI, to
+        which SDKs add port 80 (default: off)
+  --imds-listen 169.254.169.254:PORT   SIDECAR_IMDS_LISTEN
+        serve credentials and region there as the EC2 instance metadata service
+        does, whose port is 80 (default: off)
+  --imds-v1 BOOL               SIDECAR_IMDS_V1
+        whether it answers without a session token, too (default: true)
   --authorization-token-file FILE   SIDECAR_AUTHORIZATION_TOKEN_FILE
         a file with a token that clients must send; it may change
   --admin-listen [HOST]:PORT   SIDECAR_ADMIN_LISTEN
@@ -62,13 +75,15 @@ Exit status: 0 when told to end, 2 for a configuration error, else 1.
 // flagNames returns the flags that take a value.
 func flagNames() []string {
 	return []string{"token-file", "role-arn", "region", "session-name", "duration", "session-policy-file",
-		"session-policy-arns", "sts-endpoint", "listen", "authorization-token-file", "admin-listen", "wait", "log-level"}
+		"session-policy-arns", "sts-endpoint", "listen",
+		"ecs-listen", "imds-listen", "imds-v1", "authorization-token-file", "admin-listen", "wait", "log-level"}
 }
 
 // arguments is what a command line says.
 type arguments struct {
 	flags         map[string]string // those that are given
 	command       string            // empty: serve
+	operands      []string          // of link-local
 	help, version bool
 }
 
@@ -116,10 +131,13 @@ func parseArguments(words []string) (a arguments, problems []error) {
 
 func (a *arguments) setCommand(word string) (problems []error) {
 	switch {
+	case a.command == "link-local":
+		a.operands = append(a.operands, word)
+		return nil
 	case a.command != "":
 		return []error{fmt.Errorf("more than one command: %q follows %q", word, a.command)}
-	case word != "ready":
-		problems = []error{fmt.Errorf("unknown command %q: there is only ready, and none to serve", word)}
+	case word != "ready" && word != "link-local":
+		problems = []error{fmt.Errorf("unknown command %q: there are ready and link-local, and none to serve", word)}
 	}
 	a.command = word
 	return problems

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net/netip"
 	"strings"
 	"time"
 
@@ -26,9 +25,9 @@ type config struct {
 	policy      string
 	policyARNs  []string
 	sts         credentials.STSOptions
-	listen      netip.AddrPort
+	listen      addresses
 	guard       server.Guard
-	adminListen string
+	imdsV1      bool
 	wait        time.Duration // of ready
 	log         *slog.Logger
 }
@@ -37,7 +36,7 @@ type config struct {
 // that they name, and returns all that is wrong in one error. Logs go to stderr.
 func loadConfig(flags map[string]string, getenv func(string) string, stderr io.Writer) (*config, error) {
 	l := &loader{flags: flags, getenv: getenv}
-	cfg := &config{log: slog.New(slog.NewJSONHandler(stderr, &slog.HandlerOptions{Level: l.logLevel()}))}
+	cfg := &config{log: l.logger(stderr)}
 	cfg.tokenFile = l.tokenFile()
 	cfg.role = l.role()
 	cfg.sessionName = l.sessionName()
@@ -45,8 +44,9 @@ func loadConfig(flags map[string]string, getenv func(string) string, stderr io.W
 	cfg.policy = l.policy()
 	cfg.policyARNs = l.policyARNs()
 	cfg.sts = l.sts()
-	cfg.listen, cfg.adminListen = l.listeners()
+	cfg.listen = l.addresses()
 	cfg.guard = server.Guard{Path: l.path(), Authorization: l.authorization(cfg.log)}
+	cfg.imdsV1 = l.boolean(l.setting("imds-v1", "SIDECAR_IMDS_V1"), true)
 	cfg.wait = l.wait()
 	l.proxies()
 	return cfg, errors.Join(l.problems...)

@@ -62,13 +62,13 @@ func checkUsable(t *testing.T, cfg *config) {
 	if cfg.role.AccountID == "" || cfg.tokenFile == "" || cfg.sts.Region == "" && cfg.sts.Endpoint == "" {
 		t.Errorf("something required is missing: %+v", cfg)
 	}
-	if cfg.listen.Addr().String() != "127.0.0.1" {
-		t.Errorf("listens on %s", cfg.listen)
+	if cfg.listen.loopback.Addr().String() != "127.0.0.1" {
+		t.Errorf("listens on %s", cfg.listen.loopback)
 	}
 	if cfg.duration < 15*time.Minute || cfg.duration > 12*time.Hour || cfg.duration%time.Second != 0 {
 		t.Errorf("duration is %v", cfg.duration)
 	}
-	r, err := http.NewRequest("GET", "http://"+cfg.listen.String()+cfg.guard.Path, nil)
+	r, err := http.NewRequest("GET", "http://"+cfg.listen.loopback.String()+cfg.guard.Path, nil)
 	if err != nil || r.URL.Path != cfg.guard.Path || r.URL.EscapedPath() != cfg.guard.Path || len(cfg.guard.Path) < 2 {
 		t.Errorf("path %q cannot be asked for: %v", cfg.guard.Path, err)
 	}

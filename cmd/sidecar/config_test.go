@@ -6,6 +6,7 @@ import (
 	"io"
 	"maps"
 	"net/http/httptest"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -45,7 +46,7 @@ func TestWebhookNeedsNothingElse(t *testing.T) {
 		cfg.sessionName != defaultSessionName(host, nil),
 		cfg.duration != time.Hour,
 		cfg.policy != "" || cfg.policyARNs != nil,
-		cfg.listen.String() != "127.0.0.1:9911" || cfg.adminListen != ":9912",
+		cfg.listen != addresses{loopback: netip.MustParseAddrPort("127.0.0.1:9911"), admin: ":9912"} || !cfg.imdsV1,
 		cfg.guard.Path != "/v1/credentials" || cfg.guard.Authorization != nil:
 		t.Errorf("got %+v", cfg)
 	}
@@ -93,7 +94,7 @@ func TestSettings(t *testing.T) {
 				return slices.Equal(c.policyARNs, []string{"arn:aws:iam::aws:policy/ReadOnlyAccess", "arn:aws:iam::111122223333:policy/p"})
 			}},
 		{"ports", nil, map[string]string{"SIDECAR_LISTEN": "127.0.0.1:80", "SIDECAR_ADMIN_LISTEN": "[::1]:81"},
-			func(c *config) bool { return c.listen.Port() == 80 && c.adminListen == "[::1]:81" }},
+			func(c *config) bool { return c.listen.loopback.Port() == 80 && c.listen.admin == "[::1]:81" }},
 		{"a capability as the path", nil, map[string]string{"SIDECAR_PATH": "/v1/credentials/0f1e-2d~_.x/"},
 			func(c *config) bool { return c.guard.Path == "/v1/credentials/0f1e-2d~_.x" }},
 		{"authorization token", nil, map[string]string{"SIDECAR_AUTHORIZATION_TOKEN": " hunter2\n"},

@@ -47,6 +47,9 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 		_, err := fmt.Fprintln(stdout, readBuild())
 		return err
 	}
+	if arguments.command == "link-local" {
+		return runLinkLocal(ctx, arguments, problems, getenv, stderr)
+	}
 	cfg, err := loadConfig(arguments.flags, getenv, stderr)
 	if err = errors.Join(append(problems, err)...); err != nil {
 		return &configError{error: err, probe: arguments.command == "ready"}
@@ -55,6 +58,17 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 		return ready(ctx, cfg, stdout)
 	}
 	return serve(ctx, cfg)
+}
+
+// runLinkLocal carries out link-local, which needs none of what serving does.
+func runLinkLocal(ctx context.Context, arguments arguments, problems []error, getenv func(string) string, stderr io.Writer) error {
+	l := &loader{flags: arguments.flags, getenv: getenv, problems: problems}
+	log := l.logger(stderr)
+	addresses := l.linkLocalAddresses(arguments.operands)
+	if err := errors.Join(l.problems...); err != nil {
+		return &configError{error: err}
+	}
+	return linkLocal(ctx, addresses, log)
 }
 
 // configError is an error that only another configuration mends.

@@ -47,7 +47,7 @@ func ready(ctx context.Context, cfg *config, stdout io.Writer) error {
 func ask(ctx context.Context, cfg *config) error {
 	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+cfg.listen.String()+cfg.guard.Path, nil)
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+cfg.listen.loopback.String()+cfg.guard.Path, nil)
 	if err != nil {
 		return err
 	}
@@ -75,7 +75,7 @@ func ask(ctx context.Context, cfg *config) error {
 	case err == nil && resp.StatusCode != http.StatusOK && answer.Message != "":
 		return errors.New(oneLine(answer.Message))
 	}
-	return fmt.Errorf("something else than the sidecar answers on %s: HTTP %d", cfg.listen, resp.StatusCode)
+	return fmt.Errorf("something else than the sidecar answers on %s: HTTP %d", cfg.listen.loopback, resp.StatusCode)
 }
 
 // oneLine makes a text of who knows whom fit for the events of a pod.

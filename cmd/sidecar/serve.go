@@ -3,11 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
-	"net"
-	"net/netip"
-	"strconv"
-	"syscall"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
@@ -25,35 +20,33 @@ import (
 func serve(ctx context.Context, cfg *config) error {
 	// Before anything that takes time: a refused connection is fatal to the
 	// SDKs for JavaScript and Java, a slow answer is not.
-	doors, err := listenLoopback(cfg)
+	listeners, err := listen(cfg)
 	if err != nil {
 		return err
-	}
-	adminListener, err := net.Listen("tcp", cfg.adminListen)
-	if err != nil {
-		return listenError(err, "--admin-listen")
 	}
 	reg := newRegistry()
 	refresher := credentials.NewRefresher(newProvider(cfg, reg), cfg.duration, cfg.log, reg)
 	watcher := token.NewWatcher(cfg.tokenFile, cfg.log, reg)
-	door := server.NewDoor(cfg.guard, server.ContainerCredentials(cfg.role), refresher, cfg.log, server.NewMetrics(reg))
+	requests := server.NewMetrics(reg)
+	container := server.NewDoor(cfg.guard, server.ContainerCredentials(cfg.role), refresher, cfg.log, requests)
+	metadata := server.NewMetadata(server.Metadata{Role: cfg.role, Region: cfg.sts.Region, V1: cfg.imdsV1}, refresher, cfg.log, requests)
 	admin := server.NewAdmin(reg, func() error { return readiness(ctx, refresher) })
 
-	cfg.log.Info("sidecar started", "listen", doors[0].Addr().String(), "admin_listen", adminListener.Addr().String(),
-		"role_arn", cfg.role.String(), "session_name", cfg.sessionName, "region", cfg.sts.Region, "build", readBuild().String())
-	if isPlain(cfg.sts.Endpoint) {
-		cfg.log.Warn("STS is asked without TLS", "endpoint", cfg.sts.Endpoint,
-			"hint", "who can read that traffic has the token and the credentials: use https in --sts-endpoint")
-	}
+	cfg.log.Info("sidecar started", append(listeners.attributes(),
+		"role_arn", cfg.role.String(), "session_name", cfg.sessionName, "region", cfg.sts.Region, "build", readBuild().String())...)
+	warn(cfg)
 	g, gctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return refresher.Run(gctx) })
 	g.Go(func() error { return watcher.Watch(gctx, refresher.Wake) })
 	g.Go(func() error {
-		return server.Serve(gctx, adminListener, admin, server.NewLimit(server.AdminConnections), cfg.log)
+		return server.Serve(gctx, listeners.admin, admin, server.NewLimit(server.AdminConnections), cfg.log)
 	})
 	limit := server.NewLimit(server.DoorConnections)
-	for _, ln := range doors {
-		g.Go(func() error { return server.Serve(gctx, ln, door, limit, cfg.log) })
+	for _, ln := range append(listeners.loopback, listeners.ecs...) {
+		g.Go(func() error { return server.Serve(gctx, ln, container, limit, cfg.log) })
+	}
+	for _, ln := range listeners.imds {
+		g.Go(func() error { return server.Serve(gctx, ln, metadata, limit, cfg.log) })
 	}
 	if err := g.Wait(); err != nil {
 		return err
@@ -63,6 +56,18 @@ func serve(ctx context.Context, cfg *config) error {
 		return &unservedError{err}
 	}
 	return nil
+}
+
+// warn tells what is allowed and unwise.
+func warn(cfg *config) {
+	if isPlain(cfg.sts.Endpoint) {
+		cfg.log.Warn("STS is asked without TLS", "endpoint", cfg.sts.Endpoint,
+			"hint", "who can read that traffic has the token and the credentials: use https in --sts-endpoint")
+	}
+	if cfg.listen.imds.IsValid() && (cfg.guard.Authorization != nil || cfg.guard.Path != defaultPath) {
+		cfg.log.Warn("the instance metadata endpoint is open to every container of the pod",
+			"hint", "its clients can send neither an authorization token nor a path of yours: to keep containers out, leave out --imds-listen")
+	}
 }
 
 // newProvider returns what asks STS.
@@ -103,37 +108,4 @@ func newRegistry() *prometheus.Registry {
 	info.Set(1)
 	reg.MustRegister(info, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return reg
-}
-
-// listenLoopback listens on 127.0.0.1 and, where there is IPv6, on [::1]:
-// Node.js 18 and later may turn localhost into that.
-func listenLoopback(cfg *config) ([]net.Listener, error) {
-	v4, err := net.Listen("tcp4", cfg.listen.String())
-	if err != nil {
-		return nil, listenError(err, "--listen")
-	}
-	port := v4.Addr().(*net.TCPAddr).Port
-	v6, err := net.Listen("tcp6", net.JoinHostPort(netip.IPv6Loopback().String(), strconv.Itoa(port)))
-	switch {
-	case errors.Is(err, syscall.EADDRNOTAVAIL), errors.Is(err, syscall.EAFNOSUPPORT):
-		cfg.log.Info("no IPv6 loopback, serving on 127.0.0.1 only", "cause", err.Error())
-		return []net.Listener{v4}, nil
-	case err != nil:
-		v4.Close()
-		return nil, listenError(err, "--listen")
-	}
-	return []net.Listener{v4, v6}, nil
-}
-
-// listenError says what to do about an address that cannot be listened on.
-func listenError(err error, flag string) error {
-	switch {
-	case errors.Is(err, syscall.EADDRINUSE):
-		return fmt.Errorf("%w: another process in this pod has the port (on the node, with hostNetwork): end it or set %s", err, flag)
-	case errors.Is(err, syscall.EADDRNOTAVAIL) && flag == "--listen": // which is 127.0.0.1
-		return fmt.Errorf("%w: the loopback interface of this pod is down: the container runtime sets it up, by the CNI plug-in loopback: see that the node has it, and create the pod anew", err)
-	case errors.Is(err, syscall.EADDRNOTAVAIL):
-		return fmt.Errorf("%w: this pod does not have that address: correct %s", err, flag)
-	}
-	return fmt.Errorf("%w: correct %s", err, flag)
 }

@@ -4,8 +4,8 @@ import (
 	"cmp"
 	"crypto/x509"
 	"encoding/json"
+	"io"
 	"log/slog"
-	"net"
 	"net/netip"
 	"net/url"
 	"os"
@@ -45,8 +45,13 @@ const (
 	maxPolicyLength = 2048
 	maxPolicyARNs   = 10
 	maxPathLength   = 1024
+	defaultPath     = "/v1/credentials"
 	maxWait         = time.Hour
 )
+
+func (l *loader) logger(stderr io.Writer) *slog.Logger {
+	return slog.New(slog.NewJSONHandler(stderr, &slog.HandlerOptions{Level: l.logLevel()}))
+}
 
 func (l *loader) logLevel() slog.Level {
 	s := l.setting("log-level", "SIDECAR_LOG_LEVEL")
@@ -171,8 +176,8 @@ func (l *loader) sts() credentials.STSOptions {
 	o := credentials.STSOptions{
 		Region:       region.value,
 		Endpoint:     endpoint.value,
-		UseFIPS:      l.isTrue("AWS_USE_FIPS_ENDPOINT"),
-		UseDualStack: l.isTrue("AWS_USE_DUALSTACK_ENDPOINT"),
+		UseFIPS:      l.boolean(l.setting("", "AWS_USE_FIPS_ENDPOINT"), false),
+		UseDualStack: l.boolean(l.setting("", "AWS_USE_DUALSTACK_ENDPOINT"), false),
 		RootCAs:      l.rootCAs(),
 	}
 	switch {
@@ -220,16 +225,18 @@ func isPort(s string) bool {
 	return s == "" || err == nil
 }
 
-func (l *loader) isTrue(variable string) bool {
-	s := l.setting("", variable)
+// boolean returns what a setting says, or otherwise if it says nothing.
+func (l *loader) boolean(s setting, otherwise bool) bool {
 	switch strings.ToLower(s.value) {
 	case "true":
 		return true
-	case "false", "":
+	case "false":
+		return false
+	case "":
 	default:
 		l.fail(s, "%q is neither true nor false", s.value)
 	}
-	return false
+	return otherwise
 }
 
 // rootCAs returns what AWS_CA_BUNDLE names; as in every SDK it takes the place
@@ -251,31 +258,11 @@ func (l *loader) rootCAs() *x509.CertPool {
 	return pool
 }
 
-func (l *loader) listeners() (listen netip.AddrPort, adminListen string) {
-	s := l.setting("listen", "SIDECAR_LISTEN")
-	listen, err := netip.ParseAddrPort(cmp.Or(s.value, "127.0.0.1:9911"))
-	if err != nil || listen.Addr() != netip.AddrFrom4([4]byte{127, 0, 0, 1}) {
-		l.fail(s, "%q is not 127.0.0.1:PORT: credentials are served on loopback only, and that is the address every SDK accepts", s.value)
-	}
-	a := l.setting("admin-listen", "SIDECAR_ADMIN_LISTEN")
-	adminListen = cmp.Or(a.value, ":9912")
-	host, port, err := net.SplitHostPort(adminListen)
-	_, notIP := netip.ParseAddr(host)
-	number, notPort := strconv.ParseUint(port, 10, 16)
-	if err != nil || host != "" && host != "localhost" && notIP != nil || notPort != nil {
-		l.fail(a, "%q is not [HOST]:PORT with an IP address as the host", a.value)
-	}
-	if number != 0 && uint16(number) == listen.Port() {
-		l.fail(a, "port %d is that of --listen: metrics are served apart from credentials", number)
-	}
-	return listen, adminListen
-}
-
 // path returns where credentials are served. It may be a secret: no error
 // repeats it.
 func (l *loader) path() string {
 	s := l.setting("", "SIDECAR_PATH")
-	path := cmp.Or(s.value, "/v1/credentials")
+	path := cmp.Or(s.value, defaultPath)
 	if !matches(pathRule, path) || len(path) > maxPathLength {
 		l.fail(s, "is not a path as /v1/credentials: it begins with a slash and has only letters, digits and -._~ between single slashes, at most %d in all (a $(NAME) in it was not replaced: define NAME before it)", maxPathLength)
 	}
