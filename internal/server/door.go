@@ -46,6 +46,8 @@ func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if refused.allow != "" {
 		w.Header().Set("Allow", refused.allow)
 	}
-	d.metrics.refused.WithLabelValues(refused.reason).Inc()
+	if refused.reason != "" {
+		d.metrics.refused.WithLabelValues(refused.reason).Inc()
+	}
 	d.metrics.fail(w, refused.status, refused.code, refused.message)
 }

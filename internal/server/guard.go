@@ -21,7 +21,7 @@ type Guard struct {
 
 // refusal is the answer to a request that a guard turns away.
 type refusal struct {
-	reason  string // the label of irsa_sidecar_requests_refused_total
+	reason  string // the label of irsa_sidecar_requests_refused_total; empty: not counted there
 	status  int
 	code    string
 	message string

@@ -69,7 +69,8 @@ func (g *metadataGuard) check(r *http.Request) *refusal {
 	tokens, has := r.Header["X-Aws-Ec2-Metadata-Token"]
 	switch {
 	case g.pages[page] == nil:
-		return &refusal{reason: "path", status: http.StatusNotFound, code: "NotFound",
+		// No reason: SDKs look for this and that, and nobody is at fault.
+		return &refusal{status: http.StatusNotFound, code: "NotFound",
 			message: "this is no instance: of its metadata there are only the credentials of the role, and the region if the sidecar has one"}
 	case page == sessionPath && r.Method != http.MethodPut:
 		return notAllowed(http.MethodPut)
