@@ -31,9 +31,9 @@ func (ln localListener) Accept() (net.Conn, error) {
 }
 
 func isLocal(conn net.Conn) bool {
-	remote, local := ip(conn.RemoteAddr()), ip(conn.LocalAddr())
-	if remote.IsLoopback() || remote == local {
-		return true
+	remote := ip(conn.RemoteAddr())
+	if !remote.IsValid() || remote.IsLoopback() || remote == ip(conn.LocalAddr()) {
+		return remote.IsValid()
 	}
 	// A client may have chosen another address of this namespace as its own.
 	addrs, err := net.InterfaceAddrs()
@@ -41,7 +41,7 @@ func isLocal(conn net.Conn) bool {
 		return false
 	}
 	for _, addr := range addrs {
-		if prefix, ok := addr.(*net.IPNet); ok && remote.IsValid() && prefix.IP.Equal(remote.AsSlice()) {
+		if prefix, ok := addr.(*net.IPNet); ok && prefix.IP.Equal(remote.AsSlice()) {
 			return true
 		}
 	}
