@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"maps"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -21,6 +22,9 @@ func TestParseArguments(t *testing.T) {
 			want: arguments{command: "ready", flags: map[string]string{"region": "eu-west-1", "listen": "127.0.0.1:1"}},
 		},
 		{name: "an empty value", args: "--region= ready", want: arguments{command: "ready", flags: map[string]string{"region": ""}}},
+		{name: "operands", args: "--log-level debug link-local 169.254.170.2 ready", want: arguments{
+			command: "link-local", flags: map[string]string{"log-level": "debug"}, operands: []string{"169.254.170.2", "ready"},
+		}},
 		{name: "help", args: "--help", want: arguments{help: true}},
 		{name: "help after the command", args: "ready -h", want: arguments{help: true, command: "ready"}},
 		{name: "version", args: "--version", want: arguments{version: true}},
@@ -41,7 +45,7 @@ func TestParseArguments(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			got, problems := parseArguments(strings.Fields(tt.args))
-			if got.command != tt.want.command || got.help != tt.want.help || got.version != tt.want.version || !maps.Equal(got.flags, tt.want.flags) {
+			if got.command != tt.want.command || got.help != tt.want.help || got.version != tt.want.version || !maps.Equal(got.flags, tt.want.flags) || !slices.Equal(got.operands, tt.want.operands) {
 				t.Errorf("got %+v, want %+v", got, tt.want)
 			}
 			if len(problems) != len(tt.problems) {
@@ -72,11 +76,12 @@ func TestUsageNamesEveryFlag(t *testing.T) {
 
 func FuzzParseArguments(f *testing.F) {
 	f.Add("--region\neu-west-1\nready")
+	f.Add("link-local\n169.254.170.2\n--region")
 	f.Add("---\n-=\n--\n-")
 	f.Add("--version=maybe\n--help")
 	f.Fuzz(func(t *testing.T, line string) {
 		a, problems := parseArguments(strings.Split(line, "\n"))
-		if a.command != "" && a.command != "ready" && len(problems) == 0 {
+		if a.command != "" && a.command != "ready" && a.command != "link-local" && len(problems) == 0 {
 			t.Errorf("command %q is no problem", a.command)
 		}
 	})

@@ -95,6 +95,16 @@ func TestSettings(t *testing.T) {
 			}},
 		{"ports", nil, map[string]string{"SIDECAR_LISTEN": "127.0.0.1:80", "SIDECAR_ADMIN_LISTEN": "[::1]:81"},
 			func(c *config) bool { return c.listen.loopback.Port() == 80 && c.listen.admin == "[::1]:81" }},
+		{"more doors", nil, map[string]string{"SIDECAR_ECS_LISTEN": "169.254.170.2:80", "SIDECAR_IMDS_LISTEN": "169.254.169.254:80", "SIDECAR_IMDS_V1": "False"},
+			func(c *config) bool {
+				return c.listen.ecs.String() == "169.254.170.2:80" && c.listen.imds.String() == "169.254.169.254:80" && !c.imdsV1
+			}},
+		{"more doors, for SDKs that can be told where", map[string]string{"ecs-listen": "127.0.0.1:1", "imds-listen": "127.0.0.1:2", "imds-v1": "true"}, nil,
+			func(c *config) bool {
+				return c.listen.ecs.String() == "127.0.0.1:1" && c.listen.imds.String() == "127.0.0.1:2" && c.imdsV1
+			}},
+		{"an empty address is no door", nil, map[string]string{"SIDECAR_ECS_LISTEN": "", "SIDECAR_IMDS_LISTEN": ""},
+			func(c *config) bool { return !c.listen.ecs.IsValid() && !c.listen.imds.IsValid() }},
 		{"a capability as the path", nil, map[string]string{"SIDECAR_PATH": "/v1/credentials/0f1e-2d~_.x/"},
 			func(c *config) bool { return c.guard.Path == "/v1/credentials/0f1e-2d~_.x" }},
 		{"authorization token", nil, map[string]string{"SIDECAR_AUTHORIZATION_TOKEN": " hunter2\n"},
@@ -170,6 +180,14 @@ func TestWrongSettings(t *testing.T) {
 		{"an admin port out of range", map[string]string{"SIDECAR_ADMIN_LISTEN": ":99999"}, "--admin-listen (SIDECAR_ADMIN_LISTEN): ", "[HOST]:PORT"},
 		{"an admin host by name", map[string]string{"SIDECAR_ADMIN_LISTEN": "host:9912"}, "--admin-listen", "[HOST]:PORT"},
 		{"one port for both", map[string]string{"SIDECAR_ADMIN_LISTEN": ":9911"}, "--admin-listen", "port 9911 is that of --listen"},
+		{"the ECS door on all addresses", map[string]string{"SIDECAR_ECS_LISTEN": "0.0.0.0:80"}, "--ecs-listen (SIDECAR_ECS_LISTEN): ", "is not 169.254.170.2:PORT"},
+		{"the ECS door at the metadata address", map[string]string{"SIDECAR_ECS_LISTEN": "169.254.169.254:80"}, "--ecs-listen", "is not 169.254.170.2:PORT"},
+		{"the metadata door at another address", map[string]string{"SIDECAR_IMDS_LISTEN": "10.0.0.1:80"}, "--imds-listen (SIDECAR_IMDS_LISTEN): ", "is not 169.254.169.254:PORT"},
+		{"the metadata door without a port", map[string]string{"SIDECAR_IMDS_LISTEN": "169.254.169.254"}, "--imds-listen", "as 169.254.169.254:80"},
+		{"the metadata door, a word", map[string]string{"SIDECAR_IMDS_LISTEN": "true"}, "--imds-listen", "as 169.254.169.254:80"},
+		{"IMDSv1, no word", map[string]string{"SIDECAR_IMDS_V1": "off"}, "--imds-v1 (SIDECAR_IMDS_V1): ", "neither true nor false"},
+		{"one address for two doors", map[string]string{"SIDECAR_IMDS_LISTEN": "127.0.0.1:9911"}, "--imds-listen", "is the address of --listen"},
+		{"the admin port for a door", map[string]string{"SIDECAR_ECS_LISTEN": "169.254.170.2:9912"}, "--admin-listen", "port 9912 is that of --ecs-listen"},
 		{"a path without a slash", map[string]string{"SIDECAR_PATH": "hunter2"}, "SIDECAR_PATH: ", "begins with a slash"},
 		{"the root as the path", map[string]string{"SIDECAR_PATH": "/"}, "SIDECAR_PATH: ", ""},
 		{"a path with a query", map[string]string{"SIDECAR_PATH": "/hunter2?a=b"}, "SIDECAR_PATH: ", ""},
