@@ -114,32 +114,9 @@ func FuzzRequest(f *testing.F) {
 	} {
 		f.Add([]byte(request))
 	}
-	// A Unix socket: it can be closed for writing as TCP can, and thousands a
-	// second do not use up the ports of the machine.
-	socket := filepath.Join(f.TempDir(), "door")
-	ln, err := net.Listen("unix", socket)
-	if err != nil {
-		f.Fatal(err)
-	}
 	var log journal
-	serveOn(f, ln, NewDoor(Guard{Path: testPath, Authorization: mustAuthorize(f, "right")}, ContainerCredentials(testRole),
-		always(sample()), log.logger(), NewMetrics(prometheus.NewRegistry())), log.logger())
-	send := func(t *testing.T, raw []byte) []byte {
-		conn, err := net.Dial("unix", socket)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer conn.Close()
-		conn.SetDeadline(time.Now().Add(patience))
-		conn.Write(raw) // fails if the server has read enough
-		conn.(*net.UnixConn).CloseWrite()
-		got, err := io.ReadAll(conn)
-		if ne, ok := err.(net.Error); ok && ne.Timeout() {
-			t.Fatalf("%q: neither answered nor closed: %v", raw, err)
-		}
-		return got
-	}
-	statusLine := regexp.MustCompile(`^HTTP/1\.[01] [1-5][0-9][0-9] `)
+	send := unixDoor(f, NewDoor(Guard{Path: testPath, Authorization: mustAuthorize(f, "right")}, ContainerCredentials(testRole),
+		always(sample()), log.logger(), NewMetrics(prometheus.NewRegistry())), &log)
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		got := send(t, raw)
 		if len(got) > 0 && !statusLine.Match(got) {
@@ -156,4 +133,72 @@ func FuzzRequest(f *testing.F) {
 			t.Errorf("afterwards: got %q", got)
 		}
 	})
+}
+
+var statusLine = regexp.MustCompile(`^HTTP/1\.[01] [1-5][0-9][0-9] `)
+
+// The same of the instance metadata endpoint: without a session nobody gets
+// credentials.
+func FuzzMetadataRequest(f *testing.F) {
+	const credentials = "GET /latest/meta-data/iam/security-credentials/app HTTP/1.1\r\nHost: localhost\r\n"
+	var log journal
+	d := NewMetadata(Metadata{Role: testRole, Region: "eu-west-1"}, always(sample()), log.logger(), NewMetrics(prometheus.NewRegistry())).(*door)
+	send := unixDoor(f, d, &log)
+	token := d.guard.(*metadataGuard).sessions.issue(maxTTL * time.Second)
+	session := "X-aws-ec2-metadata-token: " + token + "\r\n"
+	for _, request := range []string{
+		"",
+		credentials + "\r\n",
+		credentials + "X-aws-ec2-metadata-token: \r\n\r\n",
+		credentials + "X-aws-ec2-metadata-token: x\r\n\r\n",
+		credentials + session + session + "\r\n",
+		strings.Replace(credentials, "localhost", "evil", 1) + session + "\r\n",
+		"PUT /latest/api/token HTTP/1.1\r\nHost: localhost\r\nX-aws-ec2-metadata-token-ttl-seconds: 1\r\n\r\n" + credentials + "\r\n",
+		"PUT /latest/api/token HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nX-aws-ec2-metadata-token-ttl-seconds: +1\r\n\r\nhello",
+		"PUT /latest/api/token/ HTTP/1.0\r\nHost: 127.0.0.1\r\nX-aws-ec2-metadata-token-ttl-seconds: 21600\r\nVia: x\r\n\r\n",
+	} {
+		f.Add([]byte(request))
+	}
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		got := send(t, raw)
+		if len(got) > 0 && !statusLine.Match(got) {
+			t.Errorf("%q: got %q", raw, got)
+		}
+		if bytes.Contains(got, []byte("ASIA")) && !bytes.Contains(raw, []byte(token)) {
+			t.Errorf("%q: got credentials", raw)
+		}
+		if strings.Contains(log.String(), "panic") {
+			t.Fatalf("%q: %s", raw, log.String())
+		}
+		if got := send(t, []byte(credentials+session+"\r\n")); !bytes.Contains(got, []byte("ASIA")) {
+			t.Errorf("afterwards: got %q", got)
+		}
+	})
+}
+
+// unixDoor serves handler on a Unix socket, which can be closed for writing as TCP
+// can, and thousands a second do not use up the ports of the machine. It returns
+// what sends bytes over a connection of their own and returns what comes back.
+func unixDoor(f *testing.F, handler http.Handler, log *journal) func(t *testing.T, raw []byte) []byte {
+	socket := filepath.Join(f.TempDir(), "door")
+	ln, err := net.Listen("unix", socket)
+	if err != nil {
+		f.Fatal(err)
+	}
+	serveOn(f, ln, handler, log.logger())
+	return func(t *testing.T, raw []byte) []byte {
+		conn, err := net.Dial("unix", socket)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		conn.SetDeadline(time.Now().Add(patience))
+		conn.Write(raw) // fails if the server has read enough
+		conn.(*net.UnixConn).CloseWrite()
+		got, err := io.ReadAll(conn)
+		if ne, ok := err.(net.Error); ok && ne.Timeout() {
+			t.Fatalf("%q: neither answered nor closed: %v", raw, err)
+		}
+		return got
+	}
 }
