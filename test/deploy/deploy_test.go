@@ -107,7 +107,7 @@ func TestSettings(t *testing.T) {
 	}{
 		{
 			file:    "examples/settings/irsa-sidecar.yaml",
-			folders: []string{"examples/with-webhook", "examples/without-webhook", "examples/capability-path", "examples/authorization-token", "examples/job"},
+			folders: []string{"examples/with-webhook", "examples/without-webhook", "examples/capability-path", "examples/authorization-token", "examples/doors", "examples/job"},
 			values:  []string{"registry.example.com/irsa-sidecar:v0.1.0", "eu-west-1", "arn:aws:iam::111122223333:role/example"},
 		},
 		{
@@ -312,7 +312,7 @@ func TestSchemas(t *testing.T) {
 			}
 		})
 	}
-	if built < 8 {
+	if built < 9 {
 		t.Errorf("only %d folders", built)
 	}
 }
