@@ -10,6 +10,8 @@
 //	                                is told to end; -drain 5s: five seconds longer;
 //	                                -times 3: or three times, and exit status 1 if
 //	                                one of them failed
+//
+// With -without NAME,NAME it does as if it had not got these environment variables.
 package main
 
 import (
@@ -21,6 +23,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
@@ -40,10 +43,14 @@ func main() {
 	every := flag.Duration("every", 0, "ask by itself, at this interval")
 	drain := flag.Duration("drain", 0, "how long to go on after SIGTERM")
 	times := flag.Int("times", 0, "how often to ask; 0: until told to end")
+	without := flag.String("without", "", "environment variables to forget, separated by commas")
 	flag.Parse()
 	if flag.NArg() != 1 {
 		flag.Usage()
 		os.Exit(2)
+	}
+	for name := range strings.SplitSeq(*without, ",") {
+		os.Unsetenv(name)
 	}
 	var err error
 	if *every > 0 {

@@ -10,6 +10,10 @@ import (
 
 // overlay returns a kustomization of an example whose application is the old program.
 func (n *namespace) overlay(example, args string) string {
+	before := ""
+	if example == "doors" {
+		before = "\n              - name: irsa-sidecar-link-local" // the order is that of the patch
+	}
 	return fmt.Sprintf(`
 resources: [../../examples/%s]
 images:
@@ -23,21 +27,25 @@ patches:
       spec:
         template:
           spec:
-            initContainers:
+            initContainers:%s
               - name: irsa-sidecar
                 env: [{name: AWS_ENDPOINT_URL_STS, value: %q}]
             containers:
               - name: app
                 args: [%s]
-`, example, imageName(shared.appImage), imageTag(shared.appImage), n.url, args)
+`, example, imageName(shared.appImage), imageTag(shared.appImage), before, n.url, args)
 }
 
 func TestExamples(t *testing.T) {
 	t.Parallel()
-	for _, example := range []string{"with-webhook", "without-webhook", "capability-path", "authorization-token"} {
+	for _, example := range []string{"with-webhook", "without-webhook", "capability-path", "authorization-token", "doors"} {
 		t.Run(example, func(t *testing.T) {
 			t.Parallel()
-			n := newNamespace(t, "guard")
+			parts := []string{"guard"}
+			if example == "doors" {
+				parts = append(parts, privileged)
+			}
+			n := newNamespace(t, parts...)
 			n.trust()
 			if example == "authorization-token" {
 				n.kubectl("create", "secret", "generic", "irsa-sidecar", "--from-literal=token=canary")
@@ -46,6 +54,9 @@ func TestExamples(t *testing.T) {
 			p := n.awaitRunning("app=example")
 			n.awaitIdentity(p.Metadata.Name)
 			n.checkRequests(p)
+			if example == "doors" {
+				n.checkDoors(p.Metadata.Name)
+			}
 		})
 	}
 }

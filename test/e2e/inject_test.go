@@ -127,10 +127,24 @@ func remainder(spec map[string]any) map[string]any {
 	return spec
 }
 
-// Component and policy make the same of the same workloads, of every kind and shape.
+// Component and policy make the same of the same workloads, of every kind and shape,
+// and whatever doors they ask for.
 func TestComponentAndPolicyAgree(t *testing.T) {
 	t.Parallel()
-	component, policy := newNamespace(t), newNamespace(t, "inject", "guard")
+	for _, doors := range []string{"", "ecs", "imds", "ecs,imds"} {
+		t.Run("doors "+doors, func(t *testing.T) {
+			t.Parallel()
+			checkAgreement(t, doors)
+		})
+	}
+}
+
+func checkAgreement(t *testing.T, doors string) {
+	var parts []string
+	if doors != "" {
+		parts = []string{privileged}
+	}
+	component, policy := newNamespace(t, parts...), newNamespace(t, append(parts, "inject", "guard")...)
 	policy.role = component.role
 	for _, n := range []*namespace{component, policy} {
 		n.apply(n.serviceAccount())
@@ -138,11 +152,11 @@ func TestComponentAndPolicyAgree(t *testing.T) {
 	var workloads strings.Builder
 	want := 0
 	for _, s := range shapes() {
-		workloads.WriteString(workload("Deployment", s.name, s))
+		workloads.WriteString(workload("Deployment", s.name, s, doors))
 		want++
 	}
 	for _, kind := range []string{"StatefulSet", "DaemonSet", "Job", "CronJob"} {
-		workloads.WriteString(workload(kind, strings.ToLower(kind), shapes()[1]))
+		workloads.WriteString(workload(kind, strings.ToLower(kind), shapes()[1], doors))
 		want++
 	}
 	component.applyDeploy("resources: [../../examples/settings, workloads.yaml]\ncomponents: [../../component]\n",
@@ -153,20 +167,30 @@ func TestComponentAndPolicyAgree(t *testing.T) {
 	}
 	ofComponent, ofPolicy := component.podsByShape(want), policy.podsByShape(want)
 	for _, name := range slices.Sorted(maps.Keys(ofPolicy)) {
-		t.Run(name, func(t *testing.T) {
-			a, b := ofComponent[name], ofPolicy[name]
-			checkPlaces(t, b.Spec)
-			if got, want := normal(a.Spec), normal(b.Spec); !reflect.DeepEqual(got, want) {
-				t.Fatalf("the Component makes\n%s\nthe policy\n%s", pretty(got), pretty(want))
-			}
-			for _, label := range []string{"irsa-sidecar/inject", "eks.amazonaws.com/skip-pod-identity-webhook"} {
-				if a.Metadata.Labels[label] != "true" || b.Metadata.Labels[label] != "true" {
-					t.Errorf("label %s: the Component sets %q, the policy %q", label, a.Metadata.Labels[label], b.Metadata.Labels[label])
-				}
-			}
-			t.Log("proved: Component and policy make the same pod")
-		})
+		t.Run(name, func(t *testing.T) { checkSame(t, ofComponent[name], ofPolicy[name], doors) })
 	}
+}
+
+// checkSame checks that a pod of the Component is that of the policy.
+func checkSame(t *testing.T, a, b pod, doors string) {
+	t.Helper()
+	if inits := list(b.Spec, "initContainers"); doors == "" {
+		checkPlaces(t, b.Spec)
+	} else if len(inits) < 2 || inits[0]["name"] != "irsa-sidecar-link-local" || inits[1]["name"] != "irsa-sidecar" {
+		t.Errorf("link-local and the sidecar are not the first init containers: %s", pretty(inits))
+	}
+	if got, want := normal(a.Spec), normal(b.Spec); !reflect.DeepEqual(got, want) {
+		t.Fatalf("the Component makes\n%s\nthe policy\n%s", pretty(got), pretty(want))
+	}
+	for _, label := range []string{"irsa-sidecar/inject", "eks.amazonaws.com/skip-pod-identity-webhook"} {
+		if a.Metadata.Labels[label] != "true" || b.Metadata.Labels[label] != "true" {
+			t.Errorf("label %s: the Component sets %q, the policy %q", label, a.Metadata.Labels[label], b.Metadata.Labels[label])
+		}
+	}
+	if got := a.Metadata.Annotations["irsa-sidecar/doors"]; got != doors {
+		t.Errorf("annotation irsa-sidecar/doors: the Component sets %q, want %q", got, doors)
+	}
+	t.Log("proved: Component and policy make the same pod")
 }
 
 // podsByShape waits for the pods of workloads, by the name of the workload.
@@ -190,8 +214,9 @@ func (n *namespace) podsByShape(want int) map[string]pod {
 }
 
 // workload returns a workload of a kind, labelled for the Component, whose pods are
-// labelled for the policy. None of them is ever started, but for a DaemonSet's.
-func workload(kind, name string, s shape) string {
+// labelled for the policy, and that asks for doors likewise. None of them is ever
+// started, but for a DaemonSet's.
+func workload(kind, name string, s shape, doors string) string {
 	head := map[string]string{
 		"Deployment":  "apiVersion: apps/v1\nspec:\n  selector: {matchLabels: {shape: NAME}}\n  template:\n",
 		"StatefulSet": "apiVersion: apps/v1\nspec:\n  serviceName: none\n  selector: {matchLabels: {shape: NAME}}\n  template:\n",
@@ -199,11 +224,15 @@ func workload(kind, name string, s shape) string {
 		"Job":         "apiVersion: batch/v1\nspec:\n  template:\n",
 		"CronJob":     "apiVersion: batch/v1\nspec:\n  schedule: 0 0 1 1 *\n  jobTemplate:\n    spec:\n      template:\n",
 	}[kind]
+	annotations := ""
+	if doors != "" {
+		annotations = fmt.Sprintf(", annotations: {irsa-sidecar/doors: %q}", doors)
+	}
 	indent := "    "
 	if kind == "CronJob" {
 		indent = "        "
 	}
-	template := fmt.Sprintf("metadata: {labels: {shape: NAME, irsa-sidecar/inject: \"true\"}}\nspec:\n  serviceAccountName: example\n%s\n", s.yaml("  "))
+	template := fmt.Sprintf("metadata: {labels: {shape: NAME, irsa-sidecar/inject: \"true\"}%s}\nspec:\n  serviceAccountName: example\n%s\n", annotations, s.yaml("  "))
 	if kind != "DaemonSet" {
 		template += "  nodeSelector: {" + ours + ": nowhere}\n"
 	}
@@ -211,7 +240,7 @@ func workload(kind, name string, s shape) string {
 		template += "  restartPolicy: Never\n"
 	}
 	template = indent + strings.ReplaceAll(strings.TrimSpace(template), "\n", "\n"+indent)
-	return strings.ReplaceAll(fmt.Sprintf("kind: %s\nmetadata: {name: NAME, labels: {irsa-sidecar/inject: \"true\"}}\n%s%s\n---\n", kind, head, template), "NAME", name)
+	return strings.ReplaceAll(fmt.Sprintf("kind: %s\nmetadata: {name: NAME, labels: {irsa-sidecar/inject: \"true\"}%s}\n%s%s\n---\n", kind, annotations, head, template), "NAME", name)
 }
 
 // normal returns a copy of a pod's spec without what differs from one pod to the next,

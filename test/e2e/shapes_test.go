@@ -99,6 +99,10 @@ containers:
 securityContext: {runAsUser: 9911, runAsNonRoot: true, seccompProfile: {type: RuntimeDefault}}
 containers: [{name: irsa, image: IMAGE, securityContext: {allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}}}]`},
 
+		{"sysctls", `
+securityContext: {sysctls: [{name: net.ipv4.tcp_syncookies, value: "1"}, {name: net.ipv4.ip_unprivileged_port_start, value: "1024"}]}
+containers: [{name: app, image: IMAGE, securityContext: SECURE}]`},
+
 		{"large", largeSpec()},
 	}
 }
