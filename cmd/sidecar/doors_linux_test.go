@@ -1,19 +1,22 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
-	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"irsa-sidecar/internal/server"
 )
 
 const (
@@ -27,14 +30,6 @@ func outcome(cmd *exec.Cmd) (status int, output string) {
 	return cmd.ProcessState.ExitCode(), string(out)
 }
 
-// mustLinkLocal runs sidecar link-local.
-func mustLinkLocal(t *testing.T, args ...string) {
-	t.Helper()
-	if status, output := outcome(command(t, nil, append([]string{"link-local"}, args...)...)); status != 0 {
-		t.Fatalf("link-local exits with %d: %s", status, output)
-	}
-}
-
 // unprivileged has cmd run as a process without any privilege over the network.
 func unprivileged(cmd *exec.Cmd) *exec.Cmd {
 	cmd.SysProcAttr = &syscall.SysProcAttr{
@@ -43,43 +38,6 @@ func unprivileged(cmd *exec.Cmd) *exec.Cmd {
 		GidMappings: []syscall.SysProcIDMap{{HostID: 0, ContainerID: 9911, Size: 1}},
 	}
 	return cmd
-}
-
-// P6: with link-local the role of the node is out of reach, however one asks.
-func TestTheNodeIsOutOfReach(t *testing.T) {
-	t.Parallel()
-	if !inNamespaces(t) {
-		return
-	}
-	newNode(t).serveMetadata(t)
-	const v4, v6 = "http://" + metadataAddress, "http://[" + metadataIPv6 + "]"
-	ways := []struct {
-		name   string
-		client *http.Client
-		url    string
-	}{
-		{"plainly", client("", ""), v4},
-		{"from the pod's address", client("", podAddress), v4},
-		{"from eth0", client("eth0", ""), v4},
-		{"from eth0 and the pod's address", client("eth0", podAddress), v4},
-		{"over IPv6", client("", ""), v6},
-		{"over IPv6 from the pod's address", client("", podIPv6), v6},
-		{"over IPv6 from eth0", client("eth0", ""), v6},
-		{"over IPv6 from eth0 and the pod's address", client("eth0", podIPv6), v6},
-	}
-	for _, way := range ways {
-		if got := fetch(way.client, way.url); got != "the node's" {
-			t.Fatalf("%s, without link-local: got %s", way.name, got)
-		}
-	}
-	for range 2 { // a container may be started again
-		mustLinkLocal(t)
-	}
-	for _, way := range ways {
-		if got := fetch(way.client, way.url); strings.Contains(got, "the node's") {
-			t.Errorf("%s: got %s", way.name, got)
-		}
-	}
 }
 
 // P6: nobody outside the pod gets credentials at the addresses of these doors, which
@@ -103,22 +61,21 @@ func TestDoorsAreForThisPodOnly(t *testing.T) {
 			}
 		}
 	}
+	go acceptAll(listen169(t, 81))
+	go acceptAll(server.Local(listen169(t, 82)))
 	n.run(func() {
 		removeAddress(t, "lo", metadataAddress+"/32")
-		for _, url := range []string{ecsURL, metadataURL} {
-			r, err := http.NewRequest(http.MethodGet, url, nil)
-			must(t, err)
-			addRoute(t, r.Host+"/32", podAddress)
-			conn, err := net.DialTimeout("tcp", r.Host+":80", time.Second) // by this thread: a client would have others dial
-			if err != nil {
-				t.Errorf("the test tries nothing: %v", err)
-				return
-			}
-			defer conn.Close()
-			conn.SetDeadline(time.Now().Add(time.Second))
-			r.Write(conn) // fails if it is closed already
-			if got, err := io.ReadAll(conn); len(got) > 0 || errors.Is(err, os.ErrDeadlineExceeded) {
-				t.Errorf("%s from the node: got %q, %v", url, got, err)
+		addRoute(t, metadataAddress+"/32", podAddress)
+		addRoute(t, "169.254.170.2/32", podAddress)
+		if got, err := whatIsSaid("169.254.170.2:81"); got != "hello" {
+			t.Errorf("the test tries nothing: got %q, %v", got, err)
+		}
+		if got, err := whatIsSaid("169.254.170.2:82"); got != "" || errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("where strangers are turned away: got %q, %v", got, err)
+		}
+		for _, address := range []string{"169.254.170.2:80", metadataAddress + ":80"} {
+			if got, err := whatIsSaid(address); !errors.Is(err, syscall.ECONNREFUSED) {
+				t.Errorf("%s from the node: got %q, %v", address, got, err)
 			}
 		}
 	})
@@ -127,30 +84,40 @@ func TestDoorsAreForThisPodOnly(t *testing.T) {
 	}
 }
 
-func TestLinkLocalAddsWhatIsAskedFor(t *testing.T) {
-	t.Parallel()
-	if !inNamespaces(t) {
-		return
-	}
-	mustLinkLocal(t, "169.254.170.2")
-	lo, err := net.InterfaceByName("lo")
+// listen169 listens at a port of the ECS address until the test ends.
+func listen169(t *testing.T, port int) net.Listener {
+	t.Helper()
+	ln, err := net.Listen("tcp", fmt.Sprintf("169.254.170.2:%d", port))
 	if err != nil {
 		t.Fatal(err)
 	}
-	has := func(address string) bool {
-		addrs, err := lo.Addrs()
+	t.Cleanup(func() { ln.Close() })
+	return ln
+}
+
+// acceptAll says hello to all whom ln accepts.
+func acceptAll(ln net.Listener) {
+	for {
+		conn, err := ln.Accept()
 		if err != nil {
-			t.Fatal(err)
+			return
 		}
-		return slices.ContainsFunc(addrs, func(a net.Addr) bool { return a.String() == address })
+		io.WriteString(conn, "hello")
+		conn.Close()
 	}
-	if !has("169.254.170.2/32") || has("169.254.169.254/32") {
-		t.Error("it has not just 169.254.170.2")
+}
+
+// whatIsSaid connects to an address and returns what comes. It stays in its thread, and
+// so in the network of that.
+func whatIsSaid(address string) (string, error) {
+	conn, err := net.DialTimeout("tcp", address, dialTimeout)
+	if err != nil {
+		return "", err
 	}
-	mustLinkLocal(t)
-	if !has("169.254.170.2/32") || !has("169.254.169.254/32") {
-		t.Error("it has not both addresses")
-	}
+	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(dialTimeout))
+	said, err := io.ReadAll(conn)
+	return string(said), err
 }
 
 // P7: what is missing is told, and what to do.
@@ -177,32 +144,47 @@ func TestDoorsSayWhatTheyLack(t *testing.T) {
 	launch(t, unprivileged(command(t, environment))).waitUntilItListens(t)
 }
 
-// A pod with hostNetwork has a node's network. Taking the metadata address away
-// from a node would take its role from everything there.
-func TestLinkLocalRefusesANode(t *testing.T) {
+// The settings come through to the wire, and the log tells them.
+func TestMetadataDoorAsItIsSet(t *testing.T) {
 	t.Parallel()
-	if !inNamespaces(t) {
-		sign, err := isNode(t.Context())
-		// This may be a container, in which nothing tells.
-		if _, missing := os.Stat("/proc/sys/net/core/netdev_max_backlog"); err != nil || missing == nil && sign == "" {
-			t.Errorf("got %q, %v for the network of this machine", sign, err)
+	w := newWorld(t)
+	w.publish(t)
+	p := start(t, w.environment("SIDECAR_IMDS_LISTEN=127.0.0.1:0", "SIDECAR_IMDS_V1=false", "SIDECAR_PATH=/v1/credentials/x"))
+	var started struct {
+		IMDS string `json:"imds_listen"`
+	}
+	line, _, _ := strings.Cut(p.log.String(), "\n")
+	if err := json.Unmarshal([]byte(line), &started); err != nil || started.IMDS == "" {
+		t.Fatalf("the log says %s: %v", line, err)
+	}
+	p.waitForLog(t, "is open to every container of the pod")
+	ask := func(method, path string, header ...string) (status int, body string) {
+		r, err := http.NewRequest(method, "http://"+started.IMDS+path, nil)
+		if err != nil {
+			t.Fatal(err)
 		}
-		return
+		for i := 0; i < len(header); i += 2 {
+			r.Header.Set(header[i], header[i+1])
+		}
+		resp, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		b, err := io.ReadAll(resp.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return resp.StatusCode, string(b)
 	}
-	if sign, err := isNode(t.Context()); err != nil || sign != "" {
-		t.Errorf("got %q, %v for a pod", sign, err)
+	if status, body := ask(http.MethodGet, "/latest/meta-data/placement/region"); status != 401 {
+		t.Errorf("without a session: %d %s", status, body)
 	}
-	// A node that is a container itself, with a kubelet.
-	kubelet, err := net.Listen("tcp", "127.0.0.1:10250")
-	if err != nil {
-		t.Fatal(err)
+	_, session := ask(http.MethodPut, "/latest/api/token", "X-aws-ec2-metadata-token-ttl-seconds", "21600")
+	if status, body := ask(http.MethodGet, "/latest/meta-data/placement/region", "X-aws-ec2-metadata-token", session); status != 200 || body != "eu-west-1" {
+		t.Errorf("the region: %d %s", status, body)
 	}
-	defer kubelet.Close()
-	status, output := outcome(command(t, nil, "link-local"))
-	if status != 1 || !strings.Contains(output, "hostNetwork") {
-		t.Errorf("exits with %d: %s", status, output)
-	}
-	if _, err := net.Listen("tcp", "169.254.169.254:0"); err == nil {
-		t.Error("the node has the address")
+	if status, body := ask(http.MethodGet, "/latest/meta-data/iam/security-credentials/app", "X-aws-ec2-metadata-token", session); status != 200 || !strings.Contains(body, `"Code":"Success"`) {
+		t.Errorf("the credentials: %d %s", status, body)
 	}
 }

@@ -21,8 +21,8 @@ const verifyTimeout = 5 * time.Second
 // lead nowhere else: not to the node, and not to its metadata service. It is no
 // error if they are there already. It refuses to do that to a node.
 func linkLocal(ctx context.Context, addresses []netip.Addr, log *slog.Logger) error {
-	if sign, err := isNode(ctx); err != nil || sign != "" {
-		return errors.Join(err, refusedNode(sign))
+	if err := refuseNode(ctx); err != nil {
+		return err
 	}
 	lo, err := netlink.LinkByName("lo")
 	if err != nil {
@@ -34,7 +34,7 @@ func linkLocal(ctx context.Context, addresses []netip.Addr, log *slog.Logger) er
 			return netlinkError("adding "+address.String()+" to the loopback interface", err)
 		}
 		if address == imdsAddress() {
-			if err := closeIPv6(log); err != nil {
+			if err := closeIPv6(); err != nil {
 				return err
 			}
 		}
@@ -50,24 +50,24 @@ func linkLocal(ctx context.Context, addresses []netip.Addr, log *slog.Logger) er
 // instances have, unreachable. As a rule it holds for a socket that is bound to an
 // interface too; such a socket is let pass by an unreachable route, and by an
 // address of the loopback interface if it has a source address as well.
-func closeIPv6(log *slog.Logger) error {
+func closeIPv6() error {
 	const metadata = "fd00:ec2::254"
 	rule := netlink.NewRule()
 	rule.Family = netlink.FAMILY_V6
 	rule.Dst = &net.IPNet{IP: net.ParseIP(metadata), Mask: net.CIDRMask(128, 128)}
 	rule.Priority = 1 // right after the local addresses
 	rule.Type = syscall.RTN_PROHIBIT
-	err := netlink.RuleAdd(rule)
-	switch {
-	case errors.Is(err, syscall.EEXIST):
+	ruleErr := netlink.RuleAdd(rule)
+	if ruleErr == nil || errors.Is(ruleErr, syscall.EEXIST) {
 		return nil
-	case errors.Is(err, syscall.EAFNOSUPPORT), errors.Is(err, syscall.EOPNOTSUPP):
-		log.Info("no IPv6 rules here", "address", metadata, "cause", err.Error())
-		return nil
-	case err != nil:
-		return netlinkError("prohibiting "+metadata, err)
 	}
-	return nil
+	// It sends nothing, and fails where there is no way: no rule is needed without IPv6.
+	conn, err := net.Dial("udp6", net.JoinHostPort(metadata, "80"))
+	if err != nil {
+		return nil
+	}
+	conn.Close()
+	return netlinkError("prohibiting "+metadata, ruleErr)
 }
 
 // verify connects to a listener at address, and so sees that it is local.
@@ -94,36 +94,37 @@ func netlinkError(what string, err error) error {
 	return fmt.Errorf("%s: %w", what, err)
 }
 
-func refusedNode(sign string) error {
-	if sign == "" {
-		return nil
-	}
-	return fmt.Errorf("this is the network of a node, not of a pod (%s): link-local would take the metadata address away from the node and everything on it: remove hostNetwork from the pod", sign)
-}
-
-// isNode returns what tells that this network namespace is a node's, empty if
-// nothing does: a pod with hostNetwork has that. Nodes that are containers
-// themselves have a namespace of their own; there the kubelet tells.
-func isNode(ctx context.Context) (sign string, err error) {
+// refuseNode returns an error if this network namespace is a node's, as it is in a pod
+// with hostNetwork. Nodes that are containers themselves have a namespace of their own;
+// there the kubelet tells.
+func refuseNode(ctx context.Context) error {
 	var self syscall.Stat_t
 	if err := syscall.Stat("/proc/self/ns/net", &self); err != nil {
-		return "", fmt.Errorf("telling a pod's network from a node's: %w", err)
+		return fmt.Errorf("telling a pod's network from a node's: %w", err)
 	}
 	const initial = 0xeffffff9 // NET_NS_INIT_INO of linux/nsfs.h, since Linux 6.18
 	if self.Ino == initial {
-		return "the initial network namespace", nil
+		return nodeError("the initial network namespace")
 	}
 	// Registered for the initial namespace alone (net/core/sysctl_net_core.c).
 	const setting = "/proc/sys/net/core/netdev_max_backlog"
 	if _, err := os.Stat(setting); err == nil {
-		return setting + " exists", nil
+		return nodeError(setting + " exists")
 	}
 	// Its healthz and its API: https://kubernetes.io/docs/reference/networking/ports-and-protocols/
 	for _, address := range []string{"127.0.0.1:10248", "127.0.0.1:10250"} {
-		if conn, err := (&net.Dialer{Timeout: time.Second}).DialContext(ctx, "tcp4", address); err == nil {
+		conn, err := (&net.Dialer{Timeout: time.Second}).DialContext(ctx, "tcp4", address)
+		switch {
+		case err == nil:
 			conn.Close()
-			return "something listens on " + address + ", as a kubelet does", nil
+			return nodeError("something listens on " + address + ", as a kubelet does")
+		case !errors.Is(err, syscall.ECONNREFUSED): // it may be there, and busy
+			return fmt.Errorf("telling a pod's network from a node's by its kubelet: %w", err)
 		}
 	}
-	return "", nil
+	return nil
+}
+
+func nodeError(sign string) error {
+	return fmt.Errorf("this is the network of a node, not of a pod (%s): link-local would take the metadata address away from the node and everything on it: remove hostNetwork from the pod", sign)
 }

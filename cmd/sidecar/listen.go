@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -11,11 +12,11 @@ import (
 	"irsa-sidecar/internal/server"
 )
 
-// listeners are what the sidecar has for its addresses.
+// listeners are what the sidecar has for its addresses: for ecs and imds one or none.
 type listeners struct {
 	loopback []net.Listener
-	ecs      []net.Listener // none if there is no such door
-	imds     []net.Listener // none if there is no such door
+	ecs      []net.Listener
+	imds     []net.Listener
 	admin    net.Listener
 }
 
@@ -68,12 +69,14 @@ func listenLoopback(cfg *config) ([]net.Listener, error) {
 	return []net.Listener{v4, v6}, nil
 }
 
-// listenLocal listens on an address, if it is one, for this pod only.
+// listenLocal listens on an address, if it is one, for this pod only. On the loopback
+// interface alone, where the kernel lets it: strangers then do not get so far as to wait
+// among the pod's own connections to be turned away.
 func listenLocal(address netip.AddrPort, flag string) ([]net.Listener, error) {
 	if !address.IsValid() {
 		return nil, nil
 	}
-	ln, err := net.Listen("tcp4", address.String())
+	ln, err := (&net.ListenConfig{Control: onLoopback}).Listen(context.Background(), "tcp4", address.String())
 	if err != nil {
 		return nil, listenError(err, flag)
 	}

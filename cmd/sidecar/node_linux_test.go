@@ -24,6 +24,9 @@ const (
 	podIPv6         = "fd99::2"
 	metadataIPv6    = "fd00:ec2::254"
 	metadataAddress = "169.254.169.254"
+
+	// dialTimeout leaves time for a second SYN, after a second.
+	dialTimeout = 3 * time.Second
 )
 
 // node is a network namespace that is to this one what a node's is to a pod's: the
@@ -96,11 +99,11 @@ func (n *node) serveMetadata(t *testing.T) {
 // client returns a client whose connections come from that device and that
 // address, if they are not empty.
 func client(device, source string) *http.Client {
-	dialer := &net.Dialer{Timeout: time.Second, Control: bindToDevice(device)}
+	dialer := &net.Dialer{Timeout: dialTimeout, Control: bindToDevice(device)}
 	if source != "" {
 		dialer.LocalAddr = &net.TCPAddr{IP: net.ParseIP(source)}
 	}
-	return &http.Client{Timeout: 2 * time.Second, Transport: &http.Transport{
+	return &http.Client{Timeout: 2 * dialTimeout, Transport: &http.Transport{
 		DisableKeepAlives: true,
 		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
 			return dialer.DialContext(ctx, network, address)

@@ -17,11 +17,11 @@ func header(contentType string, body []byte) http.Header {
 	}
 }
 
-// fail answers with an error, and counts it. The keys are in lower case because
+// fail answers with an error, and counts that. The keys are in lower case because
 // the SDKs for Go hide any other body behind a SerializationError
 // (aws-sdk-go, aws/credentials/endpointcreds).
-func (m *Metrics) fail(w http.ResponseWriter, status int, code, message string) {
-	m.requests.WithLabelValues(strconv.Itoa(status)).Inc()
+func fail(w http.ResponseWriter, metrics *Metrics, status int, code, message string) {
+	metrics.requests.WithLabelValues(strconv.Itoa(status)).Inc()
 	body, _ := json.Marshal(struct { // two strings always can be marshalled
 		Code    string `json:"code"`
 		Message string `json:"message"`
@@ -32,10 +32,10 @@ func (m *Metrics) fail(w http.ResponseWriter, status int, code, message string) 
 }
 
 // text answers with what does not depend on credentials.
-func (m *Metrics) text(contentType, text string) http.Handler {
+func text(metrics *Metrics, contentType, text string) http.Handler {
 	h := header(contentType, []byte(text))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		m.ok.Inc()
+		metrics.ok.Inc()
 		maps.Copy(w.Header(), h)
 		w.Write([]byte(text))
 	})

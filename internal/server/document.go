@@ -50,7 +50,7 @@ func (d *document) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		// Lets the SDK for JavaScript 2 try for 7 s instead of 1 s.
 		w.Header().Set("Retry-After", "2")
-		d.metrics.fail(w, http.StatusServiceUnavailable, "CredentialsUnavailable", err.Error())
+		fail(w, d.metrics, http.StatusServiceUnavailable, "CredentialsUnavailable", err.Error())
 		return
 	}
 	answer := d.answer(credentials)

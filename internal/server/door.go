@@ -49,5 +49,5 @@ func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if refused.reason != "" {
 		d.metrics.refused.WithLabelValues(refused.reason).Inc()
 	}
-	d.metrics.fail(w, refused.status, refused.code, refused.message)
+	fail(w, d.metrics, refused.status, refused.code, refused.message)
 }

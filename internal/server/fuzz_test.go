@@ -144,7 +144,7 @@ func FuzzMetadataRequest(f *testing.F) {
 	var log journal
 	d := NewMetadata(Metadata{Role: testRole, Region: "eu-west-1"}, always(sample()), log.logger(), NewMetrics(prometheus.NewRegistry())).(*door)
 	send := unixDoor(f, d, &log)
-	token := d.guard.(*metadataGuard).sessions.issue(maxTTL * time.Second)
+	token := d.guard.(*metadata).sessions.issue(maxTTL * time.Second)
 	session := "X-aws-ec2-metadata-token: " + token + "\r\n"
 	for _, request := range []string{
 		"",

@@ -40,7 +40,7 @@ func strange(r *http.Request) *refusal {
 	switch {
 	case !localHost(r):
 		return &refusal{reason: "host", status: http.StatusForbidden, code: "HostNotAllowed",
-			message: "the Host header must be localhost, a loopback address or the address of this endpoint: use http://127.0.0.1 in AWS_CONTAINER_CREDENTIALS_FULL_URI"}
+			message: "the Host header must be an address of this endpoint or localhost: use http://127.0.0.1 in AWS_CONTAINER_CREDENTIALS_FULL_URI"}
 	case relayed(r.Header):
 		return &refusal{reason: "forwarded", status: http.StatusForbidden, code: "ForwardedRequest",
 			message: "the request comes through a proxy or a browser, which no SDK's does: set NO_PROXY=127.0.0.1,localhost,169.254.170.2,169.254.169.254 in the application's container"}

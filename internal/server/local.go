@@ -13,7 +13,8 @@ import (
 // 127.0.0.1, can be reached by who can send to this pod's other interfaces. A
 // connection from within has a source address of this namespace, and the kernel
 // drops packets from elsewhere that claim one (fib_validate_source, in
-// net/ipv4/fib_frontend.c).
+// net/ipv4/fib_frontend.c). Other addresses of 127.0.0.0/8 than 127.0.0.1 do not
+// count: from 127.0.0.6 Istio's proxy passes on what comes from other pods.
 func Local(ln net.Listener) net.Listener {
 	return localListener{ln}
 }
@@ -32,7 +33,7 @@ func (ln localListener) Accept() (net.Conn, error) {
 
 func isLocal(conn net.Conn) bool {
 	remote := ip(conn.RemoteAddr())
-	if !remote.IsValid() || remote.IsLoopback() || remote == ip(conn.LocalAddr()) {
+	if !remote.IsValid() || remote == ip(conn.LocalAddr()) {
 		return remote.IsValid()
 	}
 	// A client may have chosen another address of this namespace as its own.

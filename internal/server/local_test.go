@@ -50,6 +50,8 @@ func TestLocalTurnsAwayStrangers(t *testing.T) {
 		{"loopback, IPv4 in IPv6", tcp("[::ffff:127.0.0.1]:50000"), tcp("127.0.0.1:9911"), true},
 		{"the ECS address", tcp("169.254.170.2:50000"), tcp("169.254.170.2:80"), true},
 		{"the ECS address, IPv4 in IPv6", tcp("[::ffff:169.254.170.2]:50000"), tcp("169.254.170.2:80"), true},
+		{"loopback, at the ECS address", tcp("127.0.0.1:50000"), tcp("169.254.170.2:80"), true},
+		{"a mesh's proxy, for another pod", tcp("127.0.0.6:50000"), tcp("169.254.170.2:80"), false},
 		{"from elsewhere", tcp("192.0.2.1:50000"), tcp("169.254.170.2:80"), false},
 		{"from the metadata address, which is not here", tcp("169.254.169.254:50000"), tcp("169.254.170.2:80"), false},
 		{"from elsewhere, IPv6", tcp("[2001:db8::1]:50000"), tcp("[::1]:80"), false},

@@ -33,7 +33,7 @@ func NewMetadata(m Metadata, provider aws.CredentialsProvider, log *slog.Logger,
 	role := path.Base(m.Role.Resource) // without role/ and the role's path
 	pages := map[string]http.Handler{
 		sessionPath: sessions,
-		"/latest/meta-data/iam/security-credentials":         metrics.text("text/plain", role),
+		"/latest/meta-data/iam/security-credentials":         text(metrics, "text/plain", role),
 		"/latest/meta-data/iam/security-credentials/" + role: newDocument(InstanceCredentials, provider, log, metrics),
 		"/latest/meta-data/iam/info":                         newDocument(InstanceProfile(m.Role), provider, log, metrics),
 	}
@@ -41,49 +41,55 @@ func NewMetadata(m Metadata, provider aws.CredentialsProvider, log *slog.Logger,
 		identity, _ := json.Marshal(struct { // a string always can be marshalled
 			Region string `json:"region"`
 		}{m.Region})
-		pages["/latest/meta-data/placement/region"] = metrics.text("text/plain", m.Region)
-		pages["/latest/dynamic/instance-identity/document"] = metrics.text("application/json", string(identity))
+		pages["/latest/meta-data/placement/region"] = text(metrics, "text/plain", m.Region)
+		pages["/latest/dynamic/instance-identity/document"] = text(metrics, "application/json", string(identity))
 	}
-	inside := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { pages[pagePath(r)].ServeHTTP(w, r) })
-	return &door{&metadataGuard{pages, sessions, m.V1}, inside, metrics}
+	inside := &metadata{pages, sessions, m.V1}
+	return &door{inside, inside, metrics}
 }
 
-// pagePath returns the path of a request without a slash at its end, which old
-// SDKs have where there need not be one (botocore, availability-zone/).
-func pagePath(r *http.Request) string {
-	return strings.TrimSuffix(r.URL.Path, "/")
-}
-
-// metadataGuard says who may ask at the instance metadata endpoint.
-type metadataGuard struct {
+// metadata is the guard of the instance metadata endpoint, and what is inside.
+type metadata struct {
 	pages    map[string]http.Handler
 	sessions *sessions
 	v1       bool
 }
 
-func (g *metadataGuard) check(r *http.Request) *refusal {
+func (m *metadata) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	m.pages[pagePath(r)].ServeHTTP(w, r) // there is one: check has seen to that
+}
+
+// check asks for the session first of all, as the real service does: without one
+// nobody learns what there is.
+func (m *metadata) check(r *http.Request) *refusal {
 	if refused := strange(r); refused != nil {
 		return refused
 	}
 	page := pagePath(r)
 	tokens, has := r.Header["X-Aws-Ec2-Metadata-Token"]
 	switch {
-	case g.pages[page] == nil:
-		// No reason: SDKs look for this and that, and nobody is at fault.
-		return &refusal{status: http.StatusNotFound, code: "NotFound",
-			message: "this is no instance: of its metadata there are only the credentials of the role, and the region if the sidecar has one"}
 	case page == sessionPath && r.Method != http.MethodPut:
 		return notAllowed(http.MethodPut)
 	case page == sessionPath:
 		return nil
+	case !has && !m.v1:
+		return unauthorized("a session token is required (IMDSv2), since SIDECAR_IMDS_V1 is false: PUT " + sessionPath)
+	case has && !(len(tokens) == 1 && m.sessions.valid(tokens[0])):
+		return unauthorized("the session token has expired, or is none of this sidecar, which knows none from before its start: PUT " + sessionPath)
+	case m.pages[page] == nil:
+		// No reason: SDKs look for this and that, and nobody is at fault.
+		return &refusal{status: http.StatusNotFound, code: "NotFound",
+			message: "this is no instance: of its metadata there are only the credentials of the role, and the region if the sidecar has one"}
 	case !reads(r):
 		return notAllowed("GET, HEAD")
-	case !has && !g.v1:
-		return unauthorized("a session token is required (IMDSv2), since SIDECAR_IMDS_V1 is false: PUT " + sessionPath)
-	case has && !(len(tokens) == 1 && g.sessions.valid(tokens[0])):
-		return unauthorized("the session token has expired, or is none of this sidecar, which knows none from before its start: PUT " + sessionPath)
 	}
 	return nil
+}
+
+// pagePath returns the path of a request without a slash at its end, which SDKs
+// have after security-credentials.
+func pagePath(r *http.Request) string {
+	return strings.TrimSuffix(r.URL.Path, "/")
 }
 
 func unauthorized(message string) *refusal {

@@ -70,6 +70,10 @@ func TestMetadataRequests(t *testing.T) {
 		{"v2 alone: no session for the region", strictAddr, "GET /latest/meta-data/placement/region" + host, "401 Unauthorized"},
 		{"v2 alone: a session of another process", strictAddr, "GET " + list + host + token, "401 Unauthorized"},
 
+		{"v2 alone: no session for what is not there", strictAddr, "GET " + list + "/other" + host, "401 Unauthorized"},
+		{"v2 alone: not there", strictAddr, "GET " + list + "/other" + host + strictToken, "404 NotFound"},
+
+		{"session: TTL +1", addr, "PUT /latest/api/token" + host + "\nX-aws-ec2-metadata-token-ttl-seconds: +1", "400 BadRequest"},
 		{"session: no TTL", addr, "PUT /latest/api/token" + host, "400 BadRequest"},
 		{"session: TTL 0", addr, "PUT /latest/api/token" + host + "\nX-aws-ec2-metadata-token-ttl-seconds: 0", "400 BadRequest"},
 		{"session: TTL -1", addr, "PUT /latest/api/token" + host + "\nX-aws-ec2-metadata-token-ttl-seconds: -1", "400 BadRequest"},
@@ -96,6 +100,7 @@ func TestMetadataRequests(t *testing.T) {
 		{"user data", addr, "GET /latest/user-data" + host, "404 NotFound"},
 		{"signature of the identity", addr, "GET /latest/dynamic/instance-identity/pkcs7" + host, "404 NotFound"},
 		{"root", addr, "GET /" + host, "404 NotFound"},
+		{"two slashes at the end", addr, "GET " + list + "//" + host, "404 NotFound"},
 		{"the other door's path", addr, "GET /v1/credentials" + host, "404 NotFound"},
 		{"OPTIONS *", addr, "OPTIONS *" + host, "404 NotFound"},
 	}
@@ -117,6 +122,23 @@ func TestMetadataRequests(t *testing.T) {
 				t.Errorf("got %s, want %s", said, tt.want)
 			}
 		})
+	}
+}
+
+func TestSessionsOnTheWire(t *testing.T) {
+	t.Parallel()
+	addr := serve(t, newMetadata(Metadata{Role: testRole}, always(sample())))
+	for _, ttl := range []int{1, 60, maxTTL} { // SDKs ask for the most
+		got := exchange(t, addr, fmt.Sprintf("PUT /latest/api/token/ HTTP/1.1\nHost: 127.0.0.1\nX-aws-ec2-metadata-token-ttl-seconds: %d", ttl))
+		for name, want := range map[string]string{"Content-Type": "text/plain", "Cache-Control": "no-store", "X-Aws-Ec2-Metadata-Token-Ttl-Seconds": fmt.Sprint(ttl)} {
+			if got.header.Get(name) != want {
+				t.Errorf("TTL %d: %s is %q, want %q", ttl, name, got.header.Get(name), want)
+			}
+		}
+		role := exchange(t, addr, "GET /latest/meta-data/iam/security-credentials/ HTTP/1.1\nHost: 127.0.0.1\nX-aws-ec2-metadata-token: "+got.body)
+		if role.status != http.StatusOK || role.body != "app" || role.header.Get("Content-Type") != "text/plain" {
+			t.Errorf("TTL %d: got %d %s", ttl, role.status, role.body)
+		}
 	}
 }
 

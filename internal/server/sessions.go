@@ -10,6 +10,7 @@ import (
 	"maps"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -37,19 +38,15 @@ func newSessions(metrics *Metrics) *sessions {
 }
 
 func (s *sessions) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	ttls := r.Header[ttlHeader]
-	ttl := 0
-	if len(ttls) == 1 {
-		ttl, _ = strconv.Atoi(ttls[0])
-	}
-	if ttl < 1 || ttl > maxTTL {
-		s.metrics.fail(w, http.StatusBadRequest, "BadRequest", "the header X-aws-ec2-metadata-token-ttl-seconds must be a number from 1 to 21600")
+	ttl, err := strconv.ParseUint(strings.Join(r.Header[ttlHeader], ","), 10, 16) // two of them are no number
+	if err != nil || ttl < 1 || ttl > maxTTL {
+		fail(w, s.metrics, http.StatusBadRequest, "BadRequest", "the header X-aws-ec2-metadata-token-ttl-seconds must be a number from 1 to 21600")
 		return
 	}
 	token := s.issue(time.Duration(ttl) * time.Second)
 	s.metrics.ok.Inc()
 	maps.Copy(w.Header(), header("text/plain", []byte(token)))
-	w.Header().Set(ttlHeader, strconv.Itoa(ttl)) // the SDKs for Go 2 and Rust fail without
+	w.Header().Set(ttlHeader, strconv.FormatUint(ttl, 10)) // the SDKs for Go 2 and Rust fail without
 	io.WriteString(w, token)
 }
 
