@@ -2,17 +2,15 @@ package main
 
 import (
 	"fmt"
-	"net/http"
+	"strings"
 	"time"
-
-	"irsa-sidecar/test/standin"
 )
 
 // testCase is a column of the table.
 type testCase struct {
 	name  string
 	title string // what a reader of the table is told
-	slow  bool   // takes minutes: not in --quick
+	slow  bool   // not in --quick
 	run   func(*trial) error
 	skip  func(release) string // why the case cannot apply; empty: it can
 }
@@ -26,7 +24,7 @@ func (c testCase) limit() time.Duration {
 
 // reason returns why the case cannot apply to a release, or nothing.
 func (c testCase) reason(r release) string {
-	if r.marked("program") && c.name != "work" {
+	if r.marked("program") && !strings.HasSuffix(c.name, "work") {
 		return "a program that answers no questions"
 	}
 	return c.skip(r)
@@ -39,12 +37,20 @@ const (
 
 func always(release) string { return "" }
 
+// asks is for what cannot be without a full URI.
+func asks(r release) string {
+	if r.marked("no_uri") {
+		return "it knows no full URI"
+	}
+	return ""
+}
+
 // keeps is for cases about credentials that an SDK keeps.
 func keeps(r release) string {
 	if r.marked("oneshot") {
 		return "one process, one request"
 	}
-	return ""
+	return asks(r)
 }
 
 // works is for what only programs with an SDK inside do.
@@ -55,44 +61,31 @@ func works(r release) string {
 	return ""
 }
 
-func cases() []testCase {
+func cases() []testCase { return append(loopbackCases(), doorCases()...) }
+
+// loopbackCases are those of the door that is always there.
+func loopbackCases() []testCase {
 	return []testCase{
-		{"first", "gets credentials, and STS says that they are the pod's role", false, first, always},
-		{"renewal", "sees renewed credentials without a restart, asking within its refresh window", false, renewal, always},
+		{"first", "gets credentials, and STS says that they are the pod's role", false, first(loopback()), always},
+		{"renewal", "sees renewed credentials without a restart, asking within its refresh window", false, renewal(loopback()), asks},
 		{"window", "sees renewed credentials when its refresh window begins", true, renewalAtWindow, keeps},
-		{"early", "asks before the sidecar has credentials", false, early, always},
-		{"recovery", "asks again after the sidecar has had none, and gets credentials", false, recovery, always},
-		{"restart", "outlives a restart of the sidecar", false, restart, always},
-		{"outage", "gets credentials while STS is down", false, outage, always},
-		{"token", "sends AWS_CONTAINER_AUTHORIZATION_TOKEN", false, authorization, always},
-		{"path", "asks at a capability path", false, capability, always},
-		{"localhost", "accepts http://localhost", false, uri("http://localhost:9911/v1/credentials"), always},
-		{"ipv6", "accepts http://[::1]", false, uri("http://[::1]:9911/v1/credentials"), always},
-		{"proxy", "passes by the proxy that HTTP_PROXY names", false, proxied(), always},
-		{"no_proxy", "the same with NO_PROXY", false, proxied("NO_PROXY=127.0.0.1,localhost", "no_proxy=127.0.0.1,localhost"), always},
+		{"early", "asks before the sidecar has credentials", false, early, asks},
+		{"recovery", "asks again after the sidecar has had none, and gets credentials", false, recovery, asks},
+		{"restart", "outlives a restart of the sidecar", false, restart, asks},
+		{"outage", "gets credentials while STS is down", false, outage, asks},
+		{"token", "sends AWS_CONTAINER_AUTHORIZATION_TOKEN", false, authorization, asks},
+		{"path", "asks at a capability path", false, capability, asks},
+		{"localhost", "accepts http://localhost", false, uri("http://localhost:9911/v1/credentials"), asks},
+		{"ipv6", "accepts http://[::1]", false, uri("http://[::1]:9911/v1/credentials"), asks},
+		{"proxy", "passes by the proxy that HTTP_PROXY names", false, proxied(loopback()), asks},
+		{"no_proxy", "the same with NO_PROXY", false, proxied(loopback(), "NO_PROXY=127.0.0.1,localhost", "no_proxy=127.0.0.1,localhost"), asks},
 		{"outside", "requests for a thousand signing calls, before its refresh window", false, calls(time.Hour), keeps},
 		{"inside", "the same within it", false, callsInside, keeps},
-		{"work", "puts a file into S3, and gets it back", false, work, works},
+		{"work", "puts something into S3, and gets it back", false, work(loopback()), works},
 		{"web_identity", "which wins if web identity is there too", false, webIdentity, always},
-		{"unavailable", "what it does when the sidecar has none", false, unavailable(), always},
-		{"no_metadata", "the same with AWS_EC2_METADATA_DISABLED", false, unavailable(noMetadata), always},
+		{"unavailable", "what it does when the sidecar has none", false, unavailable(door{client: []string{fullURI + endpoint}}), always},
+		{"no_metadata", "the same with AWS_EC2_METADATA_DISABLED", false, unavailable(loopback()), always},
 	}
-}
-
-func first(t *trial) error {
-	if err := t.begin(); err != nil {
-		return err
-	}
-	a, err := t.say("identity")
-	switch {
-	case err != nil:
-		return err
-	case a.Error != "":
-		return verdict("fails")
-	case a.ARN != t.sts.Credentials()[0].SessionARN:
-		return fmt.Errorf("it is %q, not %q", a.ARN, t.sts.Credentials()[0].SessionARN)
-	}
-	return nil
 }
 
 func authorization(t *trial) error {
@@ -131,13 +124,14 @@ func ask(t *trial, environment ...string) error {
 	return err
 }
 
-func proxied(environment ...string) func(*trial) error {
+func proxied(d door, environment ...string) func(*trial) error {
+	d.client = append(d.client, "HTTP_PROXY=http://"+proxy, "http_proxy=http://"+proxy, "HTTPS_PROXY=http://"+proxy, "https_proxy=http://"+proxy)
+	d.client = append(d.client, environment...)
 	return func(t *trial) error {
-		if err := t.serve(); err != nil {
+		if err := t.begin(d); err != nil {
 			return err
 		}
-		err := ask(t, append(environment, fullURI+endpoint, noMetadata,
-			"HTTP_PROXY=http://"+proxy, "http_proxy=http://"+proxy, "HTTPS_PROXY=http://"+proxy, "https_proxy=http://"+proxy)...)
+		_, err := t.key()
 		if t.world.proxied.Load() > 0 {
 			return verdict("asks the proxy")
 		}
@@ -192,33 +186,6 @@ func calls(lifetime time.Duration) func(*trial) error {
 	}
 }
 
-// work has a program store a file at S3, and compare what comes back. That S3
-// takes any credentials: the sidecar knows whether they are its own.
-func work(t *trial) error {
-	if err := t.serve(); err != nil {
-		return err
-	}
-	before, err := t.served()
-	if err != nil {
-		return err
-	}
-	if err := t.start(fullURI+endpoint, noMetadata); err != nil {
-		return err
-	}
-	a, err := t.say("work")
-	switch {
-	case err != nil:
-		return err
-	case a.Error != "":
-		return verdict("fails")
-	}
-	after, err := t.served()
-	if err == nil && after == before {
-		err = verdict("works without the sidecar")
-	}
-	return err
-}
-
 func webIdentity(t *trial) error {
 	if err := t.serve(); err != nil {
 		return err
@@ -233,24 +200,4 @@ func webIdentity(t *trial) error {
 		return err
 	}
 	return verdict(t.roleOf(key))
-}
-
-func unavailable(environment ...string) func(*trial) error {
-	return func(t *trial) error {
-		t.sts.Always(standin.Refuse(http.StatusForbidden, "AccessDenied", "Not authorized"))
-		if err := t.startSidecar(); err != nil {
-			return err
-		}
-		if err := t.until(15*time.Second, "the sidecar does not listen", func() bool { return t.answers(endpoint) }); err != nil {
-			return err
-		}
-		if err := t.start(append(environment, fullURI+endpoint)...); err != nil {
-			return err
-		}
-		key, err := t.key()
-		if err != nil {
-			return err
-		}
-		return verdict(t.roleOf(key))
-	}
 }

@@ -31,13 +31,17 @@ func (s *suite) checkDocs() error {
 }
 
 // docs returns docs/compatibility.md: the text of compatibility.md here, in
-// which two lines stand for the table and for findings.md.
+// which three lines stand for two tables and for findings.md.
 func (s *suite) docs() ([]byte, error) {
 	text, err := os.ReadFile(filepath.Join(s.dir, "compatibility.md"))
 	if err != nil {
 		return nil, err
 	}
-	table, err := s.table()
+	loopback, err := s.table(loopbackCases())
+	if err != nil {
+		return nil, err
+	}
+	doors, err := s.table(doorCases())
 	if err != nil {
 		return nil, err
 	}
@@ -45,11 +49,13 @@ func (s *suite) docs() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	text = bytes.Replace(text, []byte("{{table}}\n"), table, 1)
+	text = bytes.Replace(text, []byte("{{table}}\n"), loopback, 1)
+	text = bytes.Replace(text, []byte("{{doors}}\n"), doors, 1)
 	return bytes.Replace(text, []byte("{{findings}}\n"), findings, 1), nil
 }
 
-func (s *suite) table() ([]byte, error) {
+// table returns what is known of all releases in some cases.
+func (s *suite) table(cases []testCase) ([]byte, error) {
 	releases, err := s.choose(options{})
 	if err != nil {
 		return nil, err
@@ -61,7 +67,7 @@ func (s *suite) table() ([]byte, error) {
 	var b bytes.Buffer
 	row := func(cells []string) { fmt.Fprintf(&b, "| %s |\n", strings.Join(cells, " | ")) }
 	header := []string{"language", "package", "release"}
-	for _, c := range cases() {
+	for _, c := range cases {
 		header = append(header, c.name)
 		fmt.Fprintf(&b, "- **%s**: %s\n", c.name, c.title)
 	}
@@ -73,16 +79,20 @@ func (s *suite) table() ([]byte, error) {
 		if !ok {
 			return nil, fmt.Errorf("results.json has nothing of %s: run test/conformance/run --update --client %q", r, r)
 		}
-		version := r.Version
-		if r.marked("legacy") {
-			version = "**" + version + "**"
-		}
-		cells := []string{r.Language, r.Package, version}
-		for _, c := range cases() {
-			verdict, _, _ := strings.Cut(verdicts[c.name], ": ") // n/a, without its reason
-			cells = append(cells, verdict)
-		}
-		row(cells)
+		row(cells(r, verdicts, cases))
 	}
 	return b.Bytes(), nil
+}
+
+func cells(r release, verdicts map[string]string, cases []testCase) []string {
+	version := r.Version
+	if r.marked("legacy") {
+		version = "**" + version + "**"
+	}
+	cells := []string{r.Language, r.Package, version}
+	for _, c := range cases {
+		verdict, _, _ := strings.Cut(verdicts[c.name], ": ") // n/a, without its reason
+		cells = append(cells, verdict)
+	}
+	return cells
 }

@@ -12,12 +12,14 @@ import (
 
 // renewal grants credentials that are within the refresh window of most SDKs
 // from the first, so that the renewed ones are due in seconds.
-func renewal(t *trial) error {
-	lifetime := 14 * time.Second
-	if w := t.job.Release.Window; 0 < w && w < time.Minute {
-		lifetime = w * 7 / 2 // so that the sidecar has renewed when the window begins
+func renewal(d door) func(*trial) error {
+	return func(t *trial) error {
+		lifetime := 14 * time.Second
+		if w := t.job.Release.Window; 0 < w && w < time.Minute {
+			lifetime = w * 7 / 2 // so that the sidecar has renewed when the window begins
+		}
+		return renewed(t, d, lifetime, time.Second)
 	}
-	return renewed(t, lifetime, time.Second)
 }
 
 // renewalAtWindow grants credentials that come into the refresh window of the
@@ -25,23 +27,23 @@ func renewal(t *trial) error {
 func renewalAtWindow(t *trial) error {
 	window := t.job.Release.Window
 	if window < time.Minute {
-		return renewed(t, window*7/2, time.Second)
+		return renewed(t, loopback(), window*7/2, time.Second)
 	}
-	return renewed(t, window+10*time.Second, 5*time.Second)
+	return renewed(t, loopback(), window+10*time.Second, 5*time.Second)
 }
 
 // renewed asks until the key has changed: the sidecar has renewed it by 65 % of
-// its life.
-func renewed(t *trial, lifetime, period time.Duration) error {
+// its life, and some keep it to its end.
+func renewed(t *trial, d door, lifetime, period time.Duration) error {
 	t.sts.SetGrantLifetime(lifetime)
-	if err := t.begin(); err != nil {
+	if err := t.begin(d); err != nil {
 		return err
 	}
 	old, err := t.key()
 	if err != nil {
 		return err
 	}
-	for deadline := time.Now().Add(lifetime); time.Now().Before(deadline); time.Sleep(period) {
+	for deadline := time.Now().Add(lifetime + 5*time.Second); time.Now().Before(deadline); time.Sleep(period) {
 		key, err := t.key()
 		if err != nil {
 			return err
@@ -102,7 +104,7 @@ func restart(t *trial) error {
 		lifetime = w + 5*time.Second
 	}
 	t.sts.SetGrantLifetime(lifetime)
-	if err := t.begin(); err != nil {
+	if err := t.begin(loopback()); err != nil {
 		return err
 	}
 	old, err := t.key()

@@ -56,7 +56,7 @@ func (s *suite) compare(seen results) error {
 				unexpected++
 				note = fmt.Sprintf("   UNEXPECTED: known is %q", want)
 			}
-			fmt.Fprintf(s.out, "   %-13s %s%s\n", c.name, got, note)
+			fmt.Fprintf(s.out, "   %-16s %s%s\n", c.name, got, note)
 		}
 	}
 	fmt.Fprintf(s.out, "\n%d passed, %d failed\n", verdicts-unexpected, unexpected)

@@ -31,6 +31,7 @@ type trial struct {
 
 	ctx     context.Context
 	sts     *standin.STS
+	address string // that link-local has made the pod's
 	sidecar *exec.Cmd
 	client  *client
 	log     *os.File // what sidecar and client said
@@ -62,7 +63,9 @@ func (t *trial) try(ctx context.Context, c testCase) (string, error) {
 	}
 	defer t.log.Close()
 	err = c.run(t)
-	t.end()
+	if err := t.end(); err != nil {
+		return "", err
+	}
 	if err == nil {
 		return "ok", nil
 	}
@@ -98,14 +101,6 @@ func (t *trial) serve(environment ...string) error {
 	})
 }
 
-// begin has a sidecar that serves, and a client of it.
-func (t *trial) begin() error {
-	if err := t.serve(); err != nil {
-		return err
-	}
-	return t.start(fullURI+endpoint, noMetadata)
-}
-
 // answers tells whether anything answers at a URL.
 func (t *trial) answers(url string) bool {
 	r, err := http.NewRequestWithContext(t.ctx, http.MethodGet, url, nil)
@@ -137,11 +132,12 @@ func (t *trial) stopSidecar() {
 	}
 }
 
-func (t *trial) end() {
+func (t *trial) end() error {
 	if t.client != nil {
 		t.client.end()
 	}
 	t.stopSidecar()
+	return t.close()
 }
 
 var servedRule = regexp.MustCompile(`(?m)^irsa_sidecar_requests_total\{code="200"\} (\d+)$`)
@@ -232,6 +228,9 @@ func (t *trial) say(question string) (a answer, err error) {
 	go func() { done <- t.client.question(question, &a) }()
 	select {
 	case err := <-done:
+		if errors.Is(err, io.EOF) { // a driver that does not even start fails before
+			return a, verdict("ends")
+		}
 		if a.Error != "" {
 			fmt.Fprintf(t.log, "%s: %s\n", question, a.Error)
 		}
@@ -249,6 +248,8 @@ func (t *trial) key() (string, error) {
 		return "", err
 	case a.Error != "":
 		return "", verdict("fails")
+	case a.Key == "":
+		return "", verdict("takes the error for credentials")
 	case a.Key == nodeKey:
 		return "", verdict("the node's role")
 	}

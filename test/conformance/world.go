@@ -8,6 +8,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -15,7 +16,6 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -36,12 +36,13 @@ const (
 func stsNames() []string { return []string{"sts." + region + ".amazonaws.com", "sts.amazonaws.com"} }
 
 // world is the outside of a pod: STS at its real names, the node's metadata
-// service, and a proxy that leads nowhere.
+// service, the way to an S3, and a proxy that leads nowhere.
 type world struct {
 	issuer  *standin.Issuer
 	sts     atomic.Pointer[standin.STS] // of the case that is being tried
 	volume  *standin.Volume
 	bundle  string // the file of the CA that STS is certified by
+	s3      *recorder
 	proxied atomic.Int64
 }
 
@@ -57,20 +58,24 @@ func newWorld(dir string) (*world, error) {
 		issuer: standin.NewIssuer("https://oidc.eks." + region + ".amazonaws.com/id/EXAMPLE"),
 		volume: standin.NewVolume(filepath.Join(dir, "serviceaccount")),
 		bundle: filepath.Join(dir, "ca-certificates.crt"),
+		s3:     newRecorder(),
 	}
 	w.reset()
 	sts := http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { w.sts.Load().ServeHTTP(rw, r) })
-	if err := serve("127.0.0.1:443", sts, certificate); err != nil {
-		return nil, err
+	node, err := connectNode()
+	if err != nil {
+		return nil, fmt.Errorf("making the node: %w", err)
 	}
-	if err := serve(metadata, http.HandlerFunc(nodeMetadata), nil); err != nil {
-		return nil, err
-	}
-	err = serve(proxy, http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+	serve(node, http.HandlerFunc(nodeMetadata))
+	nowhere := http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		w.proxied.Add(1)
 		http.Error(rw, "this proxy leads nowhere", http.StatusForbidden)
-	}), nil)
-	return w, err
+	})
+	return w, errors.Join(
+		listen("127.0.0.1:443", sts, certificate),
+		listen("127.0.0.1:5000", w.s3, nil),
+		listen(proxy, nowhere, nil),
+	)
 }
 
 // reset makes an STS that knows nothing but two roles.
@@ -79,12 +84,12 @@ func (w *world) reset() *standin.STS {
 	sts.AddRole(standin.Role{ARN: sidecarRole})
 	sts.AddRole(standin.Role{ARN: webRole})
 	w.sts.Store(sts)
+	w.s3.reset()
 	w.proxied.Store(0)
 	return sts
 }
 
-// serve serves until the process ends.
-func serve(address string, handler http.Handler, certificate *tls.Certificate) error {
+func listen(address string, handler http.Handler, certificate *tls.Certificate) error {
 	ln, err := net.Listen("tcp", address)
 	if err != nil {
 		return err
@@ -92,30 +97,14 @@ func serve(address string, handler http.Handler, certificate *tls.Certificate) e
 	if certificate != nil {
 		ln = tls.NewListener(ln, &tls.Config{Certificates: []tls.Certificate{*certificate}, MinVersion: tls.VersionTLS10})
 	}
-	server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second, ErrorLog: log.New(io.Discard, "", 0)}
-	go server.Serve(ln)
+	serve(ln, handler)
 	return nil
 }
 
-// nodeMetadata is what a pod should never come to: the EC2 metadata service,
-// version 1 and 2, with the credentials of the node's role.
-func nodeMetadata(w http.ResponseWriter, r *http.Request) {
-	const list = "/latest/meta-data/iam/security-credentials/"
-	now := time.Now().UTC()
-	switch r.URL.Path {
-	case "/latest/api/token":
-		w.Header().Set("X-Aws-Ec2-Metadata-Token-Ttl-Seconds", "21600")
-		io.WriteString(w, "token")
-	case list, strings.TrimSuffix(list, "/"):
-		io.WriteString(w, "node")
-	case list + "node":
-		fmt.Fprintf(w, `{"Code":"Success","LastUpdated":%q,"Type":"AWS-HMAC","AccessKeyId":%q,"SecretAccessKey":"node","Token":"node","Expiration":%q}`,
-			now.Format(time.RFC3339), nodeKey, now.Add(6*time.Hour).Format(time.RFC3339))
-	case "/latest/meta-data/placement/availability-zone/":
-		io.WriteString(w, region+"a")
-	default:
-		http.NotFound(w, r)
-	}
+// serve serves until the process ends.
+func serve(ln net.Listener, handler http.Handler) {
+	server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second, ErrorLog: log.New(io.Discard, "", 0)}
+	go server.Serve(ln)
 }
 
 // certify returns a certificate for names, and that of the authority that has

@@ -1,0 +1,89 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"runtime"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// connectNode returns a listener at the node's metadata address. It is in a
+// network of its own, to which that of this process gets a cable: so the address
+// leads there for as long as nobody makes it the pod's own.
+func connectNode() (net.Listener, error) {
+	pod, err := os.Open("/proc/thread-self/ns/net")
+	if err != nil {
+		return nil, err
+	}
+	defer pod.Close()
+	var ln net.Listener
+	done := make(chan error)
+	go func() {
+		// Never unlocked: the thread is the node's, and ends with this goroutine.
+		// What it starts, and what it opens, is in the node's network too.
+		runtime.LockOSThread()
+		err := listenOnNode(pod, &ln)
+		done <- err
+	}()
+	if err := <-done; err != nil {
+		return nil, err
+	}
+	// No other way leads out, and IPv6 ends at the loopback interface: what is
+	// tried at any other address fails at once.
+	return ln, ip(nil, "link set eth0 addrgenmode none", "addr add 10.0.0.2/24 dev eth0", "link set eth0 up",
+		"route add 169.254.169.254/32 dev eth0")
+}
+
+func listenOnNode(pod *os.File, ln *net.Listener) error {
+	if err := syscall.Unshare(syscall.CLONE_NEWNET); err != nil {
+		return fmt.Errorf("making the node's network: %w", err)
+	}
+	err := ip(pod, "link set lo up", "link add pod type veth peer name eth0 netns /proc/self/fd/3",
+		"addr add 10.0.0.1/24 dev pod", "addr add 169.254.169.254/32 dev pod", "link set pod up")
+	if err != nil {
+		return err
+	}
+	*ln, err = net.Listen("tcp", metadata)
+	return err
+}
+
+// ip runs ip for each command, with file, if there is one, as descriptor 3.
+func ip(file *os.File, commands ...string) error {
+	for _, words := range commands {
+		cmd := exec.Command("ip", strings.Fields(words)...)
+		if file != nil {
+			cmd.ExtraFiles = []*os.File{file}
+		}
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return fmt.Errorf("ip %s: %w: %s", words, err, out)
+		}
+	}
+	return nil
+}
+
+// nodeMetadata is what a pod should never come to: the EC2 metadata service,
+// version 1 and 2, with the credentials of the node's role.
+func nodeMetadata(w http.ResponseWriter, r *http.Request) {
+	const list = "/latest/meta-data/iam/security-credentials/"
+	now := time.Now().UTC()
+	switch r.URL.Path {
+	case "/latest/api/token":
+		w.Header().Set("X-Aws-Ec2-Metadata-Token-Ttl-Seconds", "21600")
+		io.WriteString(w, "token")
+	case list, strings.TrimSuffix(list, "/"):
+		io.WriteString(w, "node")
+	case list + "node":
+		fmt.Fprintf(w, `{"Code":"Success","LastUpdated":%q,"Type":"AWS-HMAC","AccessKeyId":%q,"SecretAccessKey":"node","Token":"node","Expiration":%q}`,
+			now.Format(time.RFC3339), nodeKey, now.Add(6*time.Hour).Format(time.RFC3339))
+	case "/latest/meta-data/placement/availability-zone/":
+		io.WriteString(w, region+"a")
+	default:
+		http.NotFound(w, r)
+	}
+}
