@@ -17,16 +17,32 @@ func header(contentType string, body []byte) http.Header {
 	}
 }
 
-// fail answers with an error, and counts that. The keys are in lower case because
-// the SDKs for Go hide any other body behind a SerializationError
-// (aws-sdk-go, aws/credentials/endpointcreds).
-func fail(w http.ResponseWriter, metrics *Metrics, status int, code, message string) {
+// failer answers with an error as the clients of a door read it, and counts that.
+type failer func(w http.ResponseWriter, status int, code, message string)
+
+// failJSON has keys in lower case, because the SDKs for Go hide any other body
+// behind a SerializationError (aws-sdk-go, aws/credentials/endpointcreds).
+func failJSON(metrics *Metrics) failer {
+	return func(w http.ResponseWriter, status int, code, message string) {
+		body, _ := json.Marshal(struct { // two strings always can be marshalled
+			Code    string `json:"code"`
+			Message string `json:"message"`
+		}{code, message})
+		fail(w, metrics, status, "application/json", body)
+	}
+}
+
+// failText is for clients that take whatever is JSON for credentials, whatever the
+// status (aws-sdk for JavaScript 2.3.19, lib/metadata_service.js).
+func failText(metrics *Metrics) failer {
+	return func(w http.ResponseWriter, status int, code, message string) {
+		fail(w, metrics, status, "text/plain", []byte(code+": "+message+"\n"))
+	}
+}
+
+func fail(w http.ResponseWriter, metrics *Metrics, status int, contentType string, body []byte) {
 	metrics.requests.WithLabelValues(strconv.Itoa(status)).Inc()
-	body, _ := json.Marshal(struct { // two strings always can be marshalled
-		Code    string `json:"code"`
-		Message string `json:"message"`
-	}{code, message})
-	maps.Copy(w.Header(), header("application/json", body))
+	maps.Copy(w.Header(), header(contentType, body))
 	w.WriteHeader(status)
 	w.Write(body)
 }

@@ -26,6 +26,7 @@ const (
 type document struct {
 	render   Renderer
 	provider aws.CredentialsProvider
+	fail     failer
 	log      *slog.Logger
 	metrics  *Metrics
 	ended    context.Context // asks the provider for what is there now
@@ -39,10 +40,10 @@ type rendered struct {
 	body        []byte
 }
 
-func newDocument(render Renderer, provider aws.CredentialsProvider, log *slog.Logger, metrics *Metrics) *document {
+func newDocument(render Renderer, provider aws.CredentialsProvider, fail failer, log *slog.Logger, metrics *Metrics) *document {
 	ended, end := context.WithCancel(context.Background())
 	end()
-	return &document{render: render, provider: provider, log: log, metrics: metrics, ended: ended}
+	return &document{render: render, provider: provider, fail: fail, log: log, metrics: metrics, ended: ended}
 }
 
 func (d *document) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -50,7 +51,7 @@ func (d *document) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		// Lets the SDK for JavaScript 2 try for 7 s instead of 1 s.
 		w.Header().Set("Retry-After", "2")
-		fail(w, d.metrics, http.StatusServiceUnavailable, "CredentialsUnavailable", err.Error())
+		d.fail(w, http.StatusServiceUnavailable, "CredentialsUnavailable", err.Error())
 		return
 	}
 	answer := d.answer(credentials)

@@ -21,6 +21,7 @@ import (
 type door struct {
 	guard   guard
 	inside  http.Handler
+	fail    failer
 	metrics *Metrics
 }
 
@@ -34,7 +35,8 @@ type guard interface {
 // whom guard lets in with the credentials of provider, as render writes them. It
 // never answers with an error while provider has credentials.
 func NewDoor(guard Guard, render Renderer, provider aws.CredentialsProvider, log *slog.Logger, metrics *Metrics) http.Handler {
-	return &door{&guard, newDocument(render, provider, log, metrics), metrics}
+	fail := failJSON(metrics)
+	return &door{&guard, newDocument(render, provider, fail, log, metrics), fail, metrics}
 }
 
 func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -49,5 +51,5 @@ func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if refused.reason != "" {
 		d.metrics.refused.WithLabelValues(refused.reason).Inc()
 	}
-	fail(w, d.metrics, refused.status, refused.code, refused.message)
+	d.fail(w, refused.status, refused.code, refused.message)
 }

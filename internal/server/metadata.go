@@ -29,13 +29,14 @@ type Metadata struct {
 // It never answers a request for the credentials with an error while provider
 // has some.
 func NewMetadata(m Metadata, provider aws.CredentialsProvider, log *slog.Logger, metrics *Metrics) http.Handler {
-	sessions := newSessions(metrics)
+	fail := failText(metrics)
+	sessions := newSessions(fail, metrics)
 	role := path.Base(m.Role.Resource) // without role/ and the role's path
 	pages := map[string]http.Handler{
 		sessionPath: sessions,
 		"/latest/meta-data/iam/security-credentials":         text(metrics, "text/plain", role),
-		"/latest/meta-data/iam/security-credentials/" + role: newDocument(InstanceCredentials, provider, log, metrics),
-		"/latest/meta-data/iam/info":                         newDocument(InstanceProfile(m.Role), provider, log, metrics),
+		"/latest/meta-data/iam/security-credentials/" + role: newDocument(InstanceCredentials, provider, fail, log, metrics),
+		"/latest/meta-data/iam/info":                         newDocument(InstanceProfile(m.Role), provider, fail, log, metrics),
 	}
 	if m.Region != "" {
 		identity, _ := json.Marshal(struct { // a string always can be marshalled
@@ -45,7 +46,7 @@ func NewMetadata(m Metadata, provider aws.CredentialsProvider, log *slog.Logger,
 		pages["/latest/dynamic/instance-identity/document"] = text(metrics, "application/json", string(identity))
 	}
 	inside := &metadata{pages, sessions, m.V1}
-	return &door{inside, inside, metrics}
+	return &door{inside, inside, fail, metrics}
 }
 
 // metadata is the guard of the instance metadata endpoint, and what is inside.

@@ -112,8 +112,10 @@ func TestMetadataRequests(t *testing.T) {
 			if strings.Contains(got.body, "ASIAEXAMPLE") {
 				said = "credentials"
 			} else if got.status != http.StatusOK {
-				said, _ = got.fault(t)
-				checkFraming(t, got)
+				if json.Valid([]byte(got.body)) || got.header.Get("Content-Type") != "text/plain" {
+					t.Errorf("an old SDK takes it for credentials: %s", got.body)
+				}
+				said, _, _ = strings.Cut(got.body, ": ")
 			}
 			if allow := got.header.Get("Allow"); allow != "" {
 				said += " " + allow
@@ -193,10 +195,7 @@ func TestMetadataWithoutCredentials(t *testing.T) {
 		if got.status != want {
 			t.Errorf("%s: got %d %s, want %d", path, got.status, got.body, want)
 		}
-		if want == 200 {
-			continue
-		}
-		if _, message := got.fault(t); want == 503 && (!strings.HasPrefix(message, "AccessDenied: ") || got.header.Get("Retry-After") != "2") {
+		if want == 503 && (!strings.HasPrefix(got.body, "CredentialsUnavailable: AccessDenied: ") || got.header.Get("Retry-After") != "2") {
 			t.Errorf("%s: got %v %s", path, got.header, got.body)
 		}
 	}
@@ -232,7 +231,7 @@ func TestMetadataCounts(t *testing.T) {
 func TestSessions(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := newSessions(nil)
+		s := newSessions(nil, nil)
 		short, long := s.issue(time.Second), s.issue(maxTTL*time.Second)
 		if short == long || len(short) != 56 {
 			t.Errorf("got %s and %s", short, long)
@@ -259,7 +258,7 @@ func TestSessions(t *testing.T) {
 // A token is what its issuer wrote, to the bit.
 func TestForgedSessions(t *testing.T) {
 	t.Parallel()
-	s := newSessions(nil)
+	s := newSessions(nil, nil)
 	token := s.issue(time.Minute)
 	raw, err := base64.URLEncoding.DecodeString(token)
 	if err != nil {
@@ -277,7 +276,7 @@ func TestForgedSessions(t *testing.T) {
 			t.Errorf("%q passes", forged)
 		}
 	}
-	if newSessions(nil).valid(token) {
+	if newSessions(nil, nil).valid(token) {
 		t.Error("passes elsewhere")
 	}
 	if !s.valid(token) {

@@ -28,19 +28,20 @@ const (
 type sessions struct {
 	key     []byte
 	begin   time.Time // has a monotonic part, so that setting the clock ends nothing
+	fail    failer
 	metrics *Metrics
 }
 
-func newSessions(metrics *Metrics) *sessions {
+func newSessions(fail failer, metrics *Metrics) *sessions {
 	key := make([]byte, sha256.Size)
 	rand.Read(key) // never fails
-	return &sessions{key, time.Now(), metrics}
+	return &sessions{key, time.Now(), fail, metrics}
 }
 
 func (s *sessions) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	ttl, err := strconv.ParseUint(strings.Join(r.Header[ttlHeader], ","), 10, 16) // two of them are no number
 	if err != nil || ttl < 1 || ttl > maxTTL {
-		fail(w, s.metrics, http.StatusBadRequest, "BadRequest", "the header X-aws-ec2-metadata-token-ttl-seconds must be a number from 1 to 21600")
+		s.fail(w, http.StatusBadRequest, "BadRequest", "the header X-aws-ec2-metadata-token-ttl-seconds must be a number from 1 to 21600")
 		return
 	}
 	token := s.issue(time.Duration(ttl) * time.Second)
