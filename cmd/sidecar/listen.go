@@ -92,10 +92,10 @@ func listenError(err error, flag string) error {
 		return fmt.Errorf("%w: the loopback interface of this pod is down: the container runtime sets it up, by the CNI plug-in loopback: see that the node has it, and create the pod anew", err)
 	case errors.Is(err, syscall.EADDRNOTAVAIL) && flag != "--admin-listen":
 		return fmt.Errorf("%w: this pod does not have that address: before the sidecar it needs an init container with the command link-local, as deploy/component adds with the annotation irsa-sidecar/doors", err)
-	case errors.Is(err, syscall.EACCES):
-		return fmt.Errorf("%w: ports as low are for the privileged: set the pod's sysctl net.ipv4.ip_unprivileged_port_start to 0 (securityContext.sysctls), or another port in %s", err, flag)
 	case errors.Is(err, syscall.EADDRNOTAVAIL):
 		return fmt.Errorf("%w: this pod does not have that address: correct %s", err, flag)
+	case errors.Is(err, syscall.EACCES):
+		return fmt.Errorf("%w: ports as low are for the privileged: set the pod's sysctl net.ipv4.ip_unprivileged_port_start to 0 (securityContext.sysctls), or another port in %s", err, flag)
 	}
 	return fmt.Errorf("%w: correct %s", err, flag)
 }
