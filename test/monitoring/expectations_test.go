@@ -64,7 +64,7 @@ func expectations() map[string]expectation {
 		served    = []string{"good", "renewing", "outage", "stale", "refusing"}
 		reasons   = slices.Collect(maps.Keys(wrong()))
 		results   = []string{"success", "AccessDenied", "other", "network"}
-		statuses  = []string{"200", "401", "403", "404", "405", "503"}
+		statuses  = []string{"200", "400", "401", "403", "404", "405", "503"}
 	)
 	var refusing []string
 	for _, reason := range reasons {
