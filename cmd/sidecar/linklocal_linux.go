@@ -119,7 +119,7 @@ func refuseNode(ctx context.Context) error {
 			conn.Close()
 			return nodeError("something listens on " + address + ", as a kubelet does")
 		case !errors.Is(err, syscall.ECONNREFUSED): // it may be there, and busy
-			return fmt.Errorf("telling a pod's network from a node's by its kubelet: %w", err)
+			return fmt.Errorf("telling a pod's network from a node's by its kubelet: %w: is the loopback interface up?", err)
 		}
 	}
 	return nil
