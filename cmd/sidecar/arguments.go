@@ -42,11 +42,11 @@ A flag wins over its environment variable; an empty variable counts as unset.
   --listen 127.0.0.1:PORT      SIDECAR_LISTEN
         where credentials are served, on [::1] too (default: 127.0.0.1:9911)
   --ecs-listen 169.254.170.2:PORT   SIDECAR_ECS_LISTEN
-        serve the same there, for AWS_CONTAINER_CREDENTIALS_RELATIVE_URI, to
-        which SDKs add port 80 (default: off)
+        serve the same there, where SDKs with AWS_CONTAINER_CREDENTIALS_RELATIVE_URI
+        ask, at port 80 (default: off)
   --imds-listen 169.254.169.254:PORT   SIDECAR_IMDS_LISTEN
-        serve credentials and region there as the EC2 instance metadata service
-        does, whose port is 80 (default: off)
+        serve credentials and region there, as the EC2 instance metadata service
+        does at port 80 (default: off)
   --imds-v1 BOOL               SIDECAR_IMDS_V1
         whether it answers without a session token, too (default: true)
   --authorization-token-file FILE   SIDECAR_AUTHORIZATION_TOKEN_FILE
