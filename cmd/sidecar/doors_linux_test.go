@@ -61,8 +61,8 @@ func TestDoorsAreForThisPodOnly(t *testing.T) {
 			}
 		}
 	}
-	go acceptAll(listen169(t, 81))
-	go acceptAll(server.Local(listen169(t, 82)))
+	go acceptAll(listenECS(t, 81))
+	go acceptAll(server.Local(listenECS(t, 82)))
 	n.run(func() {
 		removeAddress(t, "lo", metadataAddress+"/32")
 		addRoute(t, metadataAddress+"/32", podAddress)
@@ -84,8 +84,8 @@ func TestDoorsAreForThisPodOnly(t *testing.T) {
 	}
 }
 
-// listen169 listens at a port of the ECS address until the test ends.
-func listen169(t *testing.T, port int) net.Listener {
+// listenECS listens at a port of the ECS address until the test ends.
+func listenECS(t *testing.T, port int) net.Listener {
 	t.Helper()
 	ln, err := net.Listen("tcp", fmt.Sprintf("169.254.170.2:%d", port))
 	if err != nil {

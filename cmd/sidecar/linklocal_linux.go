@@ -81,7 +81,7 @@ func verify(ctx context.Context, address netip.Addr) error {
 	defer ln.Close()
 	conn, err := new(net.Dialer).DialContext(ctx, "tcp4", ln.Addr().String())
 	if err != nil {
-		return fmt.Errorf("verifying %s: %w: is the loopback interface up?", address, err)
+		return fmt.Errorf("verifying %s: %w: does a routing rule or a packet filter come before the pod's own addresses?", address, err)
 	}
 	conn.Close()
 	return nil

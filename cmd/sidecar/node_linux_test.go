@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"io"
 	"log"
@@ -105,9 +104,7 @@ func client(device, source string) *http.Client {
 	}
 	return &http.Client{Timeout: 2 * dialTimeout, Transport: &http.Transport{
 		DisableKeepAlives: true,
-		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
-			return dialer.DialContext(ctx, network, address)
-		},
+		DialContext:       dialer.DialContext,
 	}}
 }
 
@@ -125,6 +122,7 @@ func fetch(c *http.Client, url string) string {
 	return string(body)
 }
 
+// bindToDevice returns what binds a socket to a device, if that is not empty.
 func bindToDevice(device string) func(network, address string, c syscall.RawConn) error {
 	return func(_, _ string, c syscall.RawConn) (err error) {
 		if device == "" {
