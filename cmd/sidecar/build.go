@@ -5,7 +5,7 @@ import (
 	"runtime/debug"
 )
 
-// build is what the binary knows of its making.
+// build is what the binary knows about how it was built.
 type build struct{ version, revision, goVersion string }
 
 func readBuild() build {

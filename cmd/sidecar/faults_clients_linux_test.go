@@ -13,7 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"irsa-sidecar/internal/server"
+	"irsa-sidecar/internal/listen"
 )
 
 // A client that opens a connection for every request and closes none takes
@@ -98,7 +98,7 @@ func TestFaultAdminConnections(t *testing.T) {
 	p := start(t, w.environment())
 	o := observe(t, w, p)
 	o.waitForCredentials(t)
-	for range server.AdminConnections {
+	for range listen.AdminConnections {
 		conn, err := net.Dial("tcp", p.admin)
 		if err != nil {
 			t.Fatal(err)

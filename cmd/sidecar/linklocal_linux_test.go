@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -11,6 +12,8 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"irsa-sidecar/internal/linklocal"
 )
 
 // mustLinkLocal runs sidecar link-local.
@@ -96,12 +99,12 @@ func TestLinkLocalRefusesANode(t *testing.T) {
 	t.Parallel()
 	if !inNamespaces(t) {
 		// This may be a container, in which nothing tells.
-		if _, err := os.Stat("/proc/sys/net/core/netdev_max_backlog"); err == nil && refuseNode(t.Context()) == nil {
+		if _, err := os.Stat("/proc/sys/net/core/netdev_max_backlog"); err == nil && linklocal.Add(t.Context(), nil, slog.New(slog.DiscardHandler)) == nil {
 			t.Error("this machine is taken for a pod")
 		}
 		return
 	}
-	if err := refuseNode(t.Context()); err != nil {
+	if err := linklocal.Add(t.Context(), nil, slog.New(slog.DiscardHandler)); err != nil {
 		t.Errorf("a pod is refused: %v", err)
 	}
 	// A node that is a container itself, with a kubelet.
@@ -118,7 +121,7 @@ func TestLinkLocalRefusesANode(t *testing.T) {
 	}
 	ended, end := context.WithCancel(t.Context())
 	end()
-	if err := refuseNode(ended); err == nil {
+	if err := linklocal.Add(ended, nil, slog.New(slog.DiscardHandler)); err == nil {
 		t.Error("a kubelet that cannot be asked is taken for none")
 	}
 	if ln, err := net.Listen("tcp", metadataAddress+":0"); err == nil {
@@ -141,7 +144,7 @@ func TestLinkLocalVerifies(t *testing.T) {
 	must(t, netlink.RuleDel(local))
 	away := netlink.NewRule()
 	away.Family, away.Priority, away.Type = netlink.FAMILY_V4, 1, unix.RTN_PROHIBIT
-	away.Dst = &net.IPNet{IP: ecsAddress().AsSlice(), Mask: net.CIDRMask(32, 32)}
+	away.Dst = &net.IPNet{IP: net.IPv4(169, 254, 170, 2).To4(), Mask: net.CIDRMask(32, 32)}
 	must(t, netlink.RuleAdd(away))
 	if status, output := outcome(command(t, nil, "link-local", "169.254.170.2")); status != 1 || !strings.Contains(output, "verifying 169.254.170.2") {
 		t.Errorf("with an address that leads elsewhere it exits with %d: %s", status, output)
@@ -150,7 +153,7 @@ func TestLinkLocalVerifies(t *testing.T) {
 	lo, err := netlink.LinkByName("lo")
 	must(t, err)
 	must(t, netlink.LinkSetDown(lo))
-	if status, output := outcome(command(t, nil, "link-local")); status != 1 || !strings.Contains(output, "is the loopback interface up?") {
+	if status, output := outcome(command(t, nil, "link-local")); status != 1 || !strings.Contains(output, "check that the loopback interface is up") {
 		t.Errorf("without a loopback interface it exits with %d: %s", status, output)
 	}
 }

@@ -3,35 +3,45 @@ package main
 import (
 	"io"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 const (
-	// logLines is how many lines of the log may wait for whoever reads it.
+	// logLines is how many lines of the log may wait for the reader.
 	logLines = 100
 
-	// flushTime is how long the process waits at its end for them to be read.
+	// flushTime is how long the process waits for the reader before it exits.
 	flushTime = 100 * time.Millisecond
 )
 
-// logWriter is a log that never holds up who writes to it: when nobody takes its
-// lines, later ones are dropped. With the disk of a node full, what reads the output
-// of its containers may stop to, and a process that went on writing to the pipe would
-// stand still for ever. It is safe for concurrent use.
+// logWriter is a log that never blocks the writer: while nobody reads its lines, it drops
+// new ones and counts them. When a node's disk is full, the container runtime may stop
+// reading the output of containers, and a process that wrote to the pipe directly would
+// block for ever. It is safe for concurrent use.
 type logWriter struct {
 	lines   chan []byte
 	flushed chan struct{}
+	dropped prometheus.Counter
 }
 
 // newLogWriter returns a logWriter to w.
 func newLogWriter(w io.Writer) *logWriter {
-	l := &logWriter{lines: make(chan []byte, logLines), flushed: make(chan struct{})}
+	l := &logWriter{
+		lines:   make(chan []byte, logLines),
+		flushed: make(chan struct{}),
+		dropped: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "irsa_sidecar_log_lines_dropped_total",
+			Help: "Log lines that were dropped because nobody read the log.",
+		}),
+	}
 	go func() {
 		for line := range l.lines {
 			if line == nil {
 				close(l.flushed)
 				return
 			}
-			w.Write(line) // a failure has nowhere to be told
+			w.Write(line) // a failure cannot be reported anywhere
 		}
 	}()
 	return l
@@ -42,12 +52,13 @@ func (l *logWriter) Write(line []byte) (int, error) {
 	select {
 	case l.lines <- append([]byte{}, line...): // which is never nil
 	default:
+		l.dropped.Inc()
 	}
 	return len(line), nil
 }
 
-// flush has what was written come out, if it does so soon. What is written later is
-// lost.
+// flush waits until everything that was written has been read, but not for long. What is
+// written later is lost.
 func (l *logWriter) flush() {
 	timeout := time.After(flushTime)
 	select {

@@ -1,6 +1,6 @@
-// Command sidecar gives programs with an old AWS SDK the role of their pod's
-// service account: it exchanges the projected token at STS and serves the
-// credentials on the container credentials endpoint, on loopback.
+// Command sidecar gives programs with an old AWS SDK the role of their pod's service
+// account: it exchanges the projected token at STS and serves the credentials on the
+// container credentials endpoint, on loopback.
 package main
 
 import (
@@ -13,85 +13,78 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"irsa-sidecar/internal/config"
+	"irsa-sidecar/internal/linklocal"
 )
 
-// terminationLog is what the kubelet shows as the message of a container that
-// has ended, up to 4096 bytes, where it is mounted:
+// terminationLog is where the kubelet takes the message of a container that has exited
+// from, up to 4096 bytes, if it is mounted:
 // https://kubernetes.io/docs/tasks/debug/debug-application/determine-reason-pod-failure/
 const terminationLog = "/dev/termination-log"
 
 func main() {
-	// Else a log that nobody reads any more would end the process.
+	// Otherwise a log that nobody reads any more would end the process.
 	signal.Ignore(syscall.SIGPIPE)
 	stderr := newLogWriter(os.Stderr)
-	// Where net/http says what it cannot return, and repeats what it has received.
+	// net/http writes there what it cannot return, and repeats what it received.
 	log.SetOutput(io.Discard)
 	if err := harden(); err != nil {
-		slog.New(slog.NewJSONHandler(stderr, nil)).Warn("process is not hardened", "error", err.Error())
+		newLogger(stderr, slog.LevelWarn).Warn("process is not hardened", "error", err.Error())
 	}
-	// Never stopped: a second signal must not cut off the end.
+	// Never stopped: a second signal must not cut the shutdown short.
 	ctx, _ := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	status := end(run(ctx, os.Args[1:], os.Getenv, os.Stdout, stderr), stderr, terminationLog)
+	status := exit(run(ctx, os.Args[1:], os.Getenv, os.Stdout, stderr), stderr, terminationLog)
 	stderr.flush()
 	os.Exit(status)
 }
 
-// run carries out the command that args name until it is done or ctx is.
-func run(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) error {
-	arguments, problems := parseArguments(args)
+// run executes the command that args name until it is done or ctx is.
+func run(ctx context.Context, args []string, getenv func(string) string, stdout io.Writer, stderr *logWriter) error {
+	arguments := config.ParseArguments(args)
 	switch {
-	case arguments.help:
-		_, err := io.WriteString(stdout, usage)
+	case arguments.Help:
+		_, err := io.WriteString(stdout, config.Usage())
 		return err
-	case arguments.version:
+	case arguments.Version:
 		_, err := fmt.Fprintln(stdout, readBuild())
 		return err
 	}
-	if arguments.command == "link-local" {
-		return runLinkLocal(ctx, arguments, problems, getenv, stderr)
+	cfg, err := config.Load(arguments, getenv)
+	if err != nil {
+		return err
 	}
-	cfg, err := loadConfig(arguments.flags, getenv, stderr)
-	if err = errors.Join(append(problems, err)...); err != nil {
-		return &configError{error: err, probe: arguments.command == "ready"}
-	}
-	if arguments.command == "ready" {
+	log := newLogger(stderr, cfg.LogLevel)
+	switch cfg.Command {
+	case config.LinkLocal:
+		return linklocal.Add(ctx, cfg.Addresses, log)
+	case config.Ready:
 		return ready(ctx, cfg, stdout)
 	}
-	return serve(ctx, cfg)
+	return serve(ctx, cfg, log, stderr)
 }
 
-// runLinkLocal carries out link-local, which needs none of what serving does.
-func runLinkLocal(ctx context.Context, arguments arguments, problems []error, getenv func(string) string, stderr io.Writer) error {
-	l := &loader{flags: arguments.flags, getenv: getenv, problems: problems}
-	log := l.logger(stderr)
-	addresses := l.linkLocalAddresses(arguments.operands)
-	if err := errors.Join(l.problems...); err != nil {
-		return &configError{error: err}
-	}
-	return linkLocal(ctx, addresses, log)
+func newLogger(w io.Writer, level slog.Level) *slog.Logger {
+	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level}))
 }
 
-// configError is an error that only another configuration mends.
-type configError struct {
-	error
-	probe bool // of a process beside the sidecar: the termination log is not its own
-}
-
-// notReadyError is an answer that has been printed.
+// notReadyError is an answer of ready that has been printed.
 type notReadyError struct{}
 
 func (notReadyError) Error() string { return "not ready" }
 
-// unservedError is the end, as told, of a process that has no credentials: no
-// failure, but somebody will ask why.
-type unservedError struct{ reason error }
+// noCredentialsError reports a clean shutdown before any credentials were obtained, or
+// after they expired: it is no failure, but somebody will want to know why.
+type noCredentialsError struct{ reason error }
 
-func (e *unservedError) Error() string { return "ended without credentials: " + e.reason.Error() }
+func (e *noCredentialsError) Error() string {
+	return "exited without credentials: " + e.reason.Error()
+}
 
-// end says how the process ended, on stderr and in the termination log if
-// there is one, and returns the exit status: 0 for a process that was told to
-// end, 2 for a configuration error, 1 for anything else.
-func end(err error, stderr io.Writer, terminationLog string) int {
+// exit reports how the process ended, on stderr and in the termination log if there is
+// one, and returns the exit status: 0 after a signal, 2 for a configuration error,
+// otherwise 1.
+func exit(err error, stderr io.Writer, terminationLog string) int {
 	if err == nil {
 		return 0
 	}
@@ -99,11 +92,11 @@ func end(err error, stderr io.Writer, terminationLog string) int {
 		return 1
 	}
 	message := fmt.Sprintf("sidecar: %v\n", err)
-	wrong, isConfig := errors.AsType[*configError](err)
-	if !isConfig || !wrong.probe {
+	wrong, isConfig := errors.AsType[*config.Error](err)
+	if !isConfig || wrong.Command != config.Ready { // the termination log is the sidecar's
 		writeExisting(terminationLog, message)
 	}
-	if _, ok := errors.AsType[*unservedError](err); ok {
+	if _, ok := errors.AsType[*noCredentialsError](err); ok {
 		return 0
 	}
 	io.WriteString(stderr, message)
@@ -113,8 +106,8 @@ func end(err error, stderr io.Writer, terminationLog string) int {
 	return 1
 }
 
-// writeExisting replaces what a file holds, if there is such a file. A failure
-// has nowhere to be told.
+// writeExisting replaces the content of a file, if there is such a file. A failure
+// cannot be reported anywhere.
 func writeExisting(name, text string) {
 	f, err := os.OpenFile(name, os.O_WRONLY|os.O_TRUNC, 0)
 	if err != nil {

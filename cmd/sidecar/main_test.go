@@ -19,6 +19,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/credentials/endpointcreds"
 
+	"irsa-sidecar/internal/config"
 	"irsa-sidecar/test/standin"
 )
 
@@ -99,7 +100,7 @@ func TestPlainHTTPIsWarnedOf(t *testing.T) {
 			t.Parallel()
 			p := start(t, newWorld(t).environment("AWS_ENDPOINT_URL_STS="+tt.endpoint)) // and no token to send
 			p.waitForLog(t, "refresh failed")
-			if got := strings.Contains(p.log.String(), `"msg":"STS is asked without TLS"`); got != tt.want {
+			if got := strings.Contains(p.log.String(), `"msg":"STS is called without TLS"`); got != tt.want {
 				t.Errorf("warned: %v, want %v", got, tt.want)
 			}
 		})
@@ -218,7 +219,7 @@ func TestConfigurationErrorsAreToldTogether(t *testing.T) {
 
 func TestHelpAndVersion(t *testing.T) {
 	t.Parallel()
-	for arg, want := range map[string]string{"--help": usage, "-h": usage, "--version": readBuild().String() + "\n"} {
+	for arg, want := range map[string]string{"--help": config.Usage(), "-h": config.Usage(), "--version": readBuild().String() + "\n"} {
 		cmd := command(t, nil, "--bogus", arg) // whatever else is wrong
 		out, err := cmd.Output()
 		if err != nil || string(out) != want {
@@ -230,8 +231,8 @@ func TestHelpAndVersion(t *testing.T) {
 func TestAPortInUse(t *testing.T) {
 	t.Parallel()
 	tests := []struct{ name, taken, setting string }{
-		{"of the door", "127.0.0.1:0", "SIDECAR_LISTEN=127.0.0.1:"},
-		{"of the door, on IPv6", "[::1]:0", "SIDECAR_LISTEN=127.0.0.1:"},
+		{"of the container credentials endpoint", "127.0.0.1:0", "SIDECAR_LISTEN=127.0.0.1:"},
+		{"of the container credentials endpoint, on IPv6", "[::1]:0", "SIDECAR_LISTEN=127.0.0.1:"},
 		{"of the admin listener", "127.0.0.1:0", "SIDECAR_ADMIN_LISTEN=127.0.0.1:"},
 	}
 	for _, tt := range tests {
@@ -247,7 +248,7 @@ func TestAPortInUse(t *testing.T) {
 			_, port, _ := net.SplitHostPort(taken.Addr().String())
 			cmd := command(t, newWorld(t).environment(tt.setting+port))
 			out, _ := cmd.CombinedOutput()
-			if cmd.ProcessState.ExitCode() != 1 || !strings.Contains(string(out), "address already in use: another process in this pod has the port") {
+			if cmd.ProcessState.ExitCode() != 1 || !strings.Contains(string(out), "address already in use: the port is already in use in this pod") {
 				t.Errorf("exit status %d, %s", cmd.ProcessState.ExitCode(), out)
 			}
 		})
@@ -261,7 +262,7 @@ func TestNothingAnswersReady(t *testing.T) {
 	closed := httptest.NewServer(nil)
 	closed.Close()
 	for url, want := range map[string]string{
-		other.URL:  "something else than the sidecar answers on ",
+		other.URL:  "another process than the sidecar answers on ",
 		closed.URL: "the sidecar does not answer: dial tcp ",
 	} {
 		cmd := command(t, newWorld(t).environment("SIDECAR_PATH=/hunter2", "SIDECAR_LISTEN="+strings.TrimPrefix(url, "http://")), "ready")
@@ -281,7 +282,7 @@ func TestReadyThatCannotPrintIsNotReady(t *testing.T) {
 	}
 	_, closed := io.Pipe()
 	closed.Close()
-	err := run(t.Context(), []string{"ready"}, func(name string) string { return environment[name] }, closed, io.Discard)
+	err := run(t.Context(), []string{"ready"}, func(name string) string { return environment[name] }, closed, newLogWriter(io.Discard))
 	if !errors.Is(err, notReadyError{}) {
 		t.Errorf("got %v", err)
 	}
@@ -325,7 +326,9 @@ func TestNoSecretComesOut(t *testing.T) {
 	}
 }
 
-func TestEnd(t *testing.T) {
+func TestExit(t *testing.T) {
+	two := &config.Error{Problems: []string{"--role-arn: one", "--listen: two"}, Hints: []string{"three"}}
+	const twoText = "sidecar: invalid configuration (2 problems):\n  --role-arn: one\n  --listen: two\n  hint: three\n"
 	tests := []struct {
 		name        string
 		err         error
@@ -333,13 +336,12 @@ func TestEnd(t *testing.T) {
 		stderr      string
 		termination string
 	}{
-		{name: "told to end", status: 0, termination: "before"},
-		{name: "told to end, with nothing to serve", err: &unservedError{errors.New("AccessDenied: no")}, status: 0,
-			termination: "sidecar: ended without credentials: AccessDenied: no\n"},
-		{name: "configuration", err: &configError{error: errors.Join(errors.New("one"), errors.New("two"))}, status: 2,
-			stderr: "sidecar: one\ntwo\n", termination: "sidecar: one\ntwo\n"},
-		{name: "configuration of a probe", err: &configError{error: errors.New("one"), probe: true}, status: 2,
-			stderr: "sidecar: one\n", termination: "before"},
+		{name: "SIGTERM", status: 0, termination: "before"},
+		{name: "SIGTERM without credentials", err: &noCredentialsError{errors.New("AccessDenied: no")}, status: 0,
+			termination: "sidecar: exited without credentials: AccessDenied: no\n"},
+		{name: "configuration", err: two, status: 2, stderr: twoText, termination: twoText},
+		{name: "configuration of a probe", err: &config.Error{Command: config.Ready, Problems: []string{"one"}}, status: 2,
+			stderr: "sidecar: invalid configuration (1 problem):\n  one\n", termination: "before"},
 		{name: "not ready", err: notReadyError{}, status: 1, termination: "before"},
 		{name: "anything else", err: errors.New("port in use"), status: 1, stderr: "sidecar: port in use\n", termination: "sidecar: port in use\n"},
 	}
@@ -350,22 +352,22 @@ func TestEnd(t *testing.T) {
 				t.Fatal(err)
 			}
 			var stderr bytes.Buffer
-			if status := end(tt.err, &stderr, log); status != tt.status || stderr.String() != tt.stderr {
+			if status := exit(tt.err, &stderr, log); status != tt.status || stderr.String() != tt.stderr {
 				t.Errorf("got status %d and %q", status, stderr.String())
 			}
 			if got, err := os.ReadFile(log); err != nil || string(got) != tt.termination {
 				t.Errorf("termination log: %q, %v", got, err)
 			}
 			os.Remove(log)
-			end(tt.err, io.Discard, log)
+			exit(tt.err, io.Discard, log)
 			if _, err := os.Stat(log); !errors.Is(err, os.ErrNotExist) {
-				t.Errorf("the termination log was made: %v", err)
+				t.Errorf("the termination log was created: %v", err)
 			}
 		})
 	}
 }
 
-func TestUnservedEnd(t *testing.T) {
+func TestExitWithoutCredentials(t *testing.T) {
 	w := newWorld(t)
 	w.sts.Always(standin.Refuse(403, "AccessDenied", "no"))
 	w.publish(t)
@@ -378,13 +380,13 @@ func TestUnservedEnd(t *testing.T) {
 	log := new(lockedBuffer)
 	ended := make(chan error)
 	go func() {
-		ended <- run(ctx, nil, func(name string) string { return environment[name] }, io.Discard, log)
+		ended <- run(ctx, nil, func(name string) string { return environment[name] }, io.Discard, newLogWriter(log))
 	}()
 	for !strings.Contains(log.String(), "AccessDenied") && t.Context().Err() == nil {
 		time.Sleep(time.Millisecond)
 	}
 	cancel()
-	if err, ok := errors.AsType[*unservedError](<-ended); !ok || !strings.HasPrefix(err.reason.Error(), "AccessDenied: no") {
+	if err, ok := errors.AsType[*noCredentialsError](<-ended); !ok || !strings.HasPrefix(err.reason.Error(), "AccessDenied: no") {
 		t.Errorf("got %v", err)
 	}
 }

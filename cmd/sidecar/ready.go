@@ -11,21 +11,23 @@ import (
 	"strings"
 	"time"
 	"unicode"
+
+	"irsa-sidecar/internal/config"
 )
 
 const (
-	// readyTimeout bounds one question: the door answers within half a second.
+	// readyTimeout bounds one request: the endpoint answers within half a second.
 	readyTimeout = 3 * time.Second
 
-	// readyPeriod is how often the probe asks while it waits.
+	// readyPeriod is the time between requests while ready waits.
 	readyPeriod = 250 * time.Millisecond
 )
 
-// ready asks the sidecar's own door as a client would, again and again for as
-// long as it may wait, until it answers with credentials. If it does not, ready
-// prints the latest reason in one line and returns a notReadyError.
-func ready(ctx context.Context, cfg *config, stdout io.Writer) error {
-	deadline := time.Now().Add(cfg.wait)
+// ready asks the container credentials endpoint as a client would, until it answers with
+// credentials or cfg.Wait is over. Then it prints the latest reason in one line and
+// returns a notReadyError.
+func ready(ctx context.Context, cfg *config.Config, stdout io.Writer) error {
+	deadline := time.Now().Add(cfg.Wait)
 	tick := time.NewTicker(readyPeriod)
 	defer tick.Stop()
 	for {
@@ -34,7 +36,7 @@ func ready(ctx context.Context, cfg *config, stdout io.Writer) error {
 			return nil
 		}
 		if ctx.Err() != nil || !time.Now().Before(deadline) {
-			fmt.Fprintln(stdout, reason) // where else could a failure be told?
+			fmt.Fprintln(stdout, reason) // a failure cannot be reported anywhere
 			return notReadyError{}
 		}
 		select {
@@ -44,15 +46,15 @@ func ready(ctx context.Context, cfg *config, stdout io.Writer) error {
 	}
 }
 
-func ask(ctx context.Context, cfg *config) error {
+func ask(ctx context.Context, cfg *config.Config) error {
 	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+cfg.listen.loopback.String()+cfg.guard.Path, nil)
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+cfg.Listen.Loopback.HostPort+cfg.Path, nil)
 	if err != nil {
 		return err
 	}
-	if cfg.guard.Authorization != nil {
-		r.Header.Set("Authorization", cfg.guard.Authorization.Token())
+	if cfg.AuthorizationToken != "" {
+		r.Header.Set("Authorization", cfg.AuthorizationToken)
 	}
 	client := http.Client{
 		Transport:     &http.Transport{DisableKeepAlives: true}, // no proxy
@@ -60,14 +62,14 @@ func ask(ctx context.Context, cfg *config) error {
 	}
 	resp, err := client.Do(r)
 	if err != nil {
-		// Its URL has the path, which may be a secret.
+		// Without its URL: that has the path, which may be a secret.
 		if urlErr, ok := errors.AsType[*url.Error](err); ok {
 			err = urlErr.Err
 		}
 		return fmt.Errorf("the sidecar does not answer: %w", err)
 	}
 	defer resp.Body.Close()
-	var answer struct{ AccessKeyID, Message string } // AccessKeyId too: the case does not matter
+	var answer struct{ AccessKeyID, Message string } // JSON keys match in any case: AccessKeyId, message
 	err = json.NewDecoder(io.LimitReader(resp.Body, 64<<10)).Decode(&answer)
 	switch {
 	case err == nil && resp.StatusCode == http.StatusOK && answer.AccessKeyID != "":
@@ -75,10 +77,10 @@ func ask(ctx context.Context, cfg *config) error {
 	case err == nil && resp.StatusCode != http.StatusOK && answer.Message != "":
 		return errors.New(oneLine(answer.Message))
 	}
-	return fmt.Errorf("something else than the sidecar answers on %s: HTTP %d", cfg.listen.loopback, resp.StatusCode)
+	return fmt.Errorf("another process than the sidecar answers on %s: HTTP %d", cfg.Listen.Loopback.HostPort, resp.StatusCode)
 }
 
-// oneLine makes a text of who knows whom fit for the events of a pod.
+// oneLine makes a text fit for the events of a pod, whoever it is from.
 func oneLine(text string) string {
 	return strings.Map(func(c rune) rune {
 		if unicode.IsControl(c) {

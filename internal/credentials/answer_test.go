@@ -14,6 +14,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"irsa-sidecar/internal/sts"
 	"irsa-sidecar/test/standin"
 )
 
@@ -38,8 +39,8 @@ func FuzzAnswer(f *testing.F) {
 			return
 		}
 		body = strings.ReplaceAll(body, placeholder, token)
-		client := newSTS(STSOptions{Endpoint: "http://sts.example"}, answering(status, contentType, body), prometheus.NewRegistry())
-		r := NewRefresher(nil, time.Hour, nil, prometheus.NewRegistry())
+		client := sts.New(sts.Options{Endpoint: "http://sts.example", Transport: answering(status, contentType, body)}, prometheus.NewRegistry())
+		r := NewRefresher(nil, time.Hour, stsCodes(), nil, prometheus.NewRegistry())
 		got, err := ask(t.Context(), client, token)
 		if err == nil {
 			if err = r.check(got, got); err == nil && (!whole(got) || !got.Expires.After(time.Now())) {
@@ -49,8 +50,8 @@ func FuzzAnswer(f *testing.F) {
 		if err == nil {
 			return
 		}
-		why := reasonFor(err)
-		if !slices.Contains(codes(), why.code) || why.message == "" || len(why.message) > 3*maxForeign || !utf8.ValidString(why.message) {
+		why := reasonFor(err, r.codes)
+		if !slices.Contains(r.codes, why.code) || why.message == "" || len(why.message) > 1500 || !utf8.ValidString(why.message) {
 			t.Errorf("not a reason: %q", why)
 		}
 		for _, said := range []string{why.message, why.requestID} {
@@ -68,17 +69,17 @@ func FuzzAnswer(f *testing.F) {
 
 // record returns what the stand-in answers.
 func record(f *testing.F, fault standin.Fault, token string) *httptest.ResponseRecorder {
-	sts := standin.NewSTS(issuer)
-	sts.AddRole(standin.Role{ARN: role})
-	sts.Always(fault)
+	fake := standin.NewSTS(issuer)
+	fake.AddRole(standin.Role{ARN: role})
+	fake.Always(fault)
 	recorder := httptest.NewRecorder()
 	var sent http.RoundTripper = roundTripperFunc(func(r *http.Request) (*http.Response, error) {
-		sts.ServeHTTP(recorder, r)
+		fake.ServeHTTP(recorder, r)
 		return recorder.Result(), nil
 	})
-	ask(f.Context(), newSTS(STSOptions{Endpoint: "http://sts.example"}, sent, prometheus.NewRegistry()), token)
-	if len(sts.Requests()) != 1 {
-		f.Fatalf("%d requests", len(sts.Requests()))
+	ask(f.Context(), sts.New(sts.Options{Endpoint: "http://sts.example", Transport: sent}, prometheus.NewRegistry()), token)
+	if len(fake.Requests()) != 1 {
+		f.Fatalf("%d requests", len(fake.Requests()))
 	}
 	return recorder
 }

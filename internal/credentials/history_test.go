@@ -95,6 +95,9 @@ type failure struct {
 	fault standin.Fault
 }
 
+// tooLong is an answer longer than what the client of STS reads, in bytes.
+const tooLong = 512 << 10
+
 // failures are what can be wrong with an answer of STS.
 func failures() []failure {
 	all := []failure{
@@ -111,14 +114,14 @@ func failures() []failure {
 		{"is a captive portal", standin.Answer(200, "text/html", "<html>sign in</html>")},
 		{"redirects to the metadata address", standin.Redirect(307, "http://169.254.169.254/latest/meta-data/")},
 		{"echoes the token", standin.EchoToken()},
-		{"sends too much", standin.HugeBody(200, 2*maxAnswer)},
-		{"sends too long an error", standin.HugeBody(400, 2*maxAnswer)},
+		{"sends too much", standin.HugeBody(200, tooLong)},
+		{"sends too long an error", standin.HugeBody(400, tooLong)},
 		{"grants no credentials", standin.NoCredentials()},
 		{"grants empty credentials", standin.EmptyCredentials()},
 		{"grants credentials without an end", standin.NoExpiration()},
 		{"grants expired credentials", standin.ExpiredCredentials()},
 	}
-	for _, code := range stsCodes() {
+	for _, code := range []string{"AccessDenied", "ExpiredTokenException", "IDPCommunicationError", "IDPRejectedClaim", "InvalidIdentityToken", "MalformedPolicyDocument", "PackedPolicyTooLarge", "RegionDisabledException", "ValidationError"} {
 		all = append(all, failure{"refuses: " + code, standin.Refuse(400, code, "said STS")})
 	}
 	return all

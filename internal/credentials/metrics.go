@@ -15,32 +15,32 @@ type metrics struct {
 	failing     *prometheus.GaugeVec
 }
 
-func newMetrics(reg prometheus.Registerer) *metrics {
+func newMetrics(codes []string, reg prometheus.Registerer) *metrics {
 	auto := promauto.With(reg)
 	m := &metrics{
 		expiration: auto.NewGauge(prometheus.GaugeOpts{
 			Name: "irsa_sidecar_credentials_expiration_timestamp_seconds",
-			Help: "When the credentials at hand expire; 0: none were ever obtained.",
+			Help: "Unix time at which the current credentials expire; 0 before the first ones.",
 		}),
 		lastSuccess: auto.NewGauge(prometheus.GaugeOpts{
 			Name: "irsa_sidecar_refresh_last_success_timestamp_seconds",
-			Help: "When credentials were last obtained from STS; 0: never.",
+			Help: "Unix time of the last successful refresh; 0 before the first one.",
 		}),
 		nextAttempt: auto.NewGauge(prometheus.GaugeOpts{
 			Name: "irsa_sidecar_refresh_next_attempt_timestamp_seconds",
-			Help: "When STS is asked next.",
+			Help: "Unix time of the next scheduled call to STS.",
 		}),
 		refreshes: auto.NewCounterVec(prometheus.CounterOpts{
 			Name: "irsa_sidecar_refreshes_total",
-			Help: "Attempts to obtain credentials, by their result: success, or the code of the failure.",
+			Help: "Attempts to obtain credentials, by result: success, or the code of the failure.",
 		}, []string{"result"}),
 		failing: auto.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "irsa_sidecar_refresh_failing",
-			Help: "1 with the code of the failure while the latest attempt has failed; absent otherwise.",
+			Help: "1, labelled with the code of the failure, while the latest attempt has failed; absent otherwise.",
 		}, []string{"code"}),
 	}
 	m.refreshes.WithLabelValues("success")
-	for _, code := range codes() {
+	for _, code := range codes {
 		m.refreshes.WithLabelValues(code)
 	}
 	return m

@@ -13,6 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"irsa-sidecar/internal/sts"
 	"irsa-sidecar/test/standin"
 )
 
@@ -28,16 +29,16 @@ func TestAMonthLeavesNothingBehind(t *testing.T) {
 		go srv.Serve(ln)
 		defer srv.Close()
 		reg := prometheus.NewRegistry()
-		client := newSTS(STSOptions{Endpoint: "http://sts.example"}, ln.transport(), reg)
-		r := NewRefresher(stscreds.NewWebIdentityRoleProvider(client, role, identity(token)), time.Hour, slog.New(slog.DiscardHandler), reg)
+		client := sts.New(sts.Options{Endpoint: "http://sts.example", Transport: ln.transport()}, reg)
+		r := NewRefresher(stscreds.NewWebIdentityRoleProvider(client, role, identity(token)), time.Hour, stsCodes(), slog.New(slog.DiscardHandler), reg)
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 
 		var early, late usage
 		for day := range 30 {
-			sts := standin.NewSTS(issuer)
-			sts.AddRole(standin.Role{ARN: role})
-			today.Store(sts)
+			fake := standin.NewSTS(issuer)
+			fake.AddRole(standin.Role{ARN: role})
+			today.Store(fake)
 			if day == 0 {
 				go r.Run(ctx)
 				synctest.Wait()
@@ -45,9 +46,9 @@ func TestAMonthLeavesNothingBehind(t *testing.T) {
 			for hour := range 24 {
 				r.Wake()
 				for minute := range 60 {
-					sts.Always(nil)
+					fake.Always(nil)
 					if hour == 12 && minute < 20 {
-						sts.Always(failures()[day%len(failures())].fault)
+						fake.Always(failures()[day%len(failures())].fault)
 					}
 					sleep(time.Minute)
 					if _, err := r.Retrieve(t.Context()); err != nil {
@@ -55,7 +56,7 @@ func TestAMonthLeavesNothingBehind(t *testing.T) {
 					}
 				}
 			}
-			if n := len(sts.Requests()); n < 24*60/39 || n > 24*2+20 {
+			if n := len(fake.Requests()); n < 24*60/39 || n > 24*2+20 {
 				t.Errorf("day %d: %d calls", day, n)
 			}
 			today.Store(nil)

@@ -195,7 +195,7 @@ func (w *trial) checkSecrets() {
 // 503's message and in a metric.
 func (w *trial) checkSaysWhy(err error) {
 	why, ok := errors.AsType[coded](err)
-	if !ok || !slices.Contains(codes(), why.ErrorCode()) || why.ErrorMessage() == "" {
+	if !ok || !slices.Contains(w.codes, why.ErrorCode()) || why.ErrorMessage() == "" {
 		w.breaks("P7", "not a reason: %v", err)
 		return
 	}

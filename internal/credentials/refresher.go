@@ -1,8 +1,8 @@
-// Package credentials keeps the credentials of a role fresh: it asks STS for
-// them well before the old ones end, and answers from memory meanwhile.
+// Package credentials keeps the credentials of a role fresh: it requests new ones well
+// before the current ones expire, and answers from memory meanwhile.
 //
-// It exists apart from token and server because it is all time: everything in
-// it can be tested on a clock that only seems to run.
+// It is separate from token, sts and server because it is all time: everything in it
+// can be tested on a fake clock.
 package credentials
 
 import (
@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"runtime/debug"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -19,44 +20,45 @@ import (
 )
 
 const (
-	// attemptTimeout bounds one attempt: STS answers in well under a second,
-	// and what hangs for ten will not answer.
+	// attemptTimeout bounds one attempt: STS answers in well under a second, and a
+	// call that hangs for ten will not be answered.
 	attemptTimeout = 10 * time.Second
 
-	// recheckPeriod is how often a waiting loop looks at the wall clock, which
-	// moves on while a suspended machine's timers stand still; a client that
-	// finds expired credentials makes it look at once.
+	// recheckPeriod is how often a waiting loop checks the wall clock, which moves
+	// on while the timers of a suspended machine stop; a client that finds expired
+	// credentials makes the loop check at once.
 	recheckPeriod = 30 * time.Second
 
-	// shortLifetime is what credentials must live for, for their renewal at
-	// 65 % to come before the 15 minutes within which SDKs ask at every call.
+	// shortLifetime is the shortest lifetime with which a refresh at 65 % of it comes
+	// before the last 15 minutes, in which SDKs ask for credentials at every call.
 	shortLifetime = 45 * time.Minute
 )
 
-// Refresher is an aws.CredentialsProvider that renews the credentials of
-// another one ahead of time and answers from memory. Its methods are safe for
-// concurrent use; one goroutine must run Run.
+// Refresher is an aws.CredentialsProvider that refreshes the credentials of another one
+// ahead of time and answers from memory. Its methods are safe for concurrent use; one
+// goroutine must run Run.
 type Refresher struct {
 	provider aws.CredentialsProvider
-	lifetime time.Duration // what provider asks for
+	lifetime time.Duration // what provider requests
+	codes    []string      // those that a reason can have
 	log      *slog.Logger
 	metrics  *metrics
 	now      func() time.Time // the wall clock
 	random   func() float64   // uniform in [0,1)
 
-	state atomic.Pointer[snapshot] // written by Run alone
-	first chan struct{}            // closed once state has credentials
-	wake  chan struct{}
-	look  chan struct{} // at the clock, which has jumped
+	state   atomic.Pointer[snapshot] // written by Run alone
+	first   chan struct{}            // closed once state has credentials
+	wake    chan struct{}
+	recheck chan struct{} // the clock, which may have jumped
 }
 
-// snapshot is what is known at a moment; it never changes.
+// snapshot is what is known at one moment; it never changes.
 type snapshot struct {
-	credentials aws.Credentials // none: AccessKeyID is empty
-	reason      *reason         // why the latest attempt failed; nil: it did not
+	credentials aws.Credentials // AccessKeyID is empty if there are none
+	reason      *reason         // why the latest attempt failed; nil: it succeeded
 }
 
-// remaining returns for how long the credentials are valid yet, 0 if they are not.
+// remaining returns how long the credentials are still valid, 0 if they are not.
 func (s *snapshot) remaining(now time.Time) time.Duration {
 	if s.credentials.AccessKeyID == "" {
 		return 0
@@ -64,27 +66,29 @@ func (s *snapshot) remaining(now time.Time) time.Duration {
 	return max(0, s.credentials.Expires.Sub(now))
 }
 
-// NewRefresher returns a Refresher of the credentials of provider, which asks
-// for a lifetime of that length. Its metrics are registered with reg.
-func NewRefresher(provider aws.CredentialsProvider, lifetime time.Duration, log *slog.Logger, reg prometheus.Registerer) *Refresher {
+// NewRefresher returns a Refresher of the credentials of provider, which requests that
+// lifetime. An error of provider may have one of codes as its ErrorCode; any other code
+// is reported as "other". The metrics are registered with reg.
+func NewRefresher(provider aws.CredentialsProvider, lifetime time.Duration, codes []string, log *slog.Logger, reg prometheus.Registerer) *Refresher {
+	codes = slices.Compact(slices.Sorted(slices.Values(slices.Concat(codes, ownCodes()))))
 	r := &Refresher{
 		provider: provider,
 		lifetime: lifetime,
+		codes:    codes,
 		log:      log,
-		metrics:  newMetrics(reg),
+		metrics:  newMetrics(codes, reg),
 		now:      func() time.Time { return time.Now().Round(0) },
 		random:   rand.Float64,
 		first:    make(chan struct{}),
 		wake:     make(chan struct{}, 1),
-		look:     make(chan struct{}, 1),
+		recheck:  make(chan struct{}, 1),
 	}
 	r.state.Store(&snapshot{reason: newReason(codeOther, "STS has not answered the first request yet")})
 	return r
 }
 
 // Retrieve returns credentials that have not expired, from memory. Before the
-// very first ones it waits as long as ctx allows; an ended ctx asks for what
-// is there now.
+// very first ones it waits as long as ctx allows.
 //
 // An error says why there are none. Its methods ErrorCode and ErrorMessage
 // give a value of the result label of irsa_sidecar_refreshes_total, and a
@@ -92,28 +96,28 @@ func NewRefresher(provider aws.CredentialsProvider, lifetime time.Duration, log 
 func (r *Refresher) Retrieve(ctx context.Context) (aws.Credentials, error) {
 	select {
 	case <-r.first:
-	default:
-		select {
-		case <-r.first:
-		case <-ctx.Done():
-		}
+	case <-ctx.Done():
 	}
+	return r.Current()
+}
+
+// Current returns what Retrieve does, without waiting.
+func (r *Refresher) Current() (aws.Credentials, error) {
 	s := r.state.Load()
 	if s.remaining(r.now()) > 0 {
 		return s.credentials, nil
 	}
-	// Perhaps the clock has jumped, or the machine slept.
-	notify(r.look)
+	// The clock may have jumped, or the machine was suspended.
+	notify(r.recheck)
 	if s.reason != nil {
 		return aws.Credentials{}, s.reason
 	}
-	return aws.Credentials{}, newReason(codeOther, fmt.Sprintf("credentials expired at %s and are being renewed", s.credentials.Expires.UTC().Format(time.RFC3339)))
+	return aws.Credentials{}, newReason(codeOther, fmt.Sprintf("credentials expired at %s and are being refreshed", s.credentials.Expires.UTC().Format(time.RFC3339)))
 }
 
-// Wake says that the identity token has changed. It brings the next attempt
-// forward if the latest one failed, but never to within five seconds of the
-// last call to STS; otherwise the next refresh reads the token anyway. It
-// never blocks.
+// Wake says that the identity token has changed. If the latest attempt failed, it brings
+// the next one forward, but never to within five seconds of the last call to STS. If it
+// succeeded, Wake does nothing: the next refresh reads the token anyway. It never blocks.
 func (r *Refresher) Wake() { notify(r.wake) }
 
 func notify(c chan<- struct{}) {
@@ -123,9 +127,9 @@ func notify(c chan<- struct{}) {
 	}
 }
 
-// Run keeps the credentials fresh until ctx is done, and then returns nil. No
-// failure is final: the wait between attempts grows, the last good credentials
-// are served until their last second. Only Run calls the provider.
+// Run keeps the credentials fresh until ctx is done, and then returns nil. No failure is
+// final: the wait between attempts grows, and the last good credentials are served until
+// their last second. Only Run calls the provider.
 func (r *Refresher) Run(ctx context.Context) error {
 	var (
 		failures int
@@ -143,7 +147,7 @@ func (r *Refresher) Run(ctx context.Context) error {
 			lastCall = time.Now()
 		}
 		s := r.state.Load()
-		// With a clock that is slow they seem to last longer than was asked for.
+		// With a slow clock they seem to last longer than was requested.
 		remaining := min(s.remaining(r.now()), r.lifetime)
 		var delay time.Duration
 		if why == nil {
@@ -152,7 +156,7 @@ func (r *Refresher) Run(ctx context.Context) error {
 			r.log.Info("credentials refreshed", "expiration", s.credentials.Expires.UTC(), "next_refresh_in", delay.Round(time.Second).String())
 			short = r.warnShort(remaining, short)
 			// A handshake parses all root certificates, and the next one is half
-			// an hour away. Nobody waits for this: the credentials are out.
+			// an hour away. Nobody waits for this: the credentials are published.
 			debug.FreeOSMemory()
 		} else {
 			failures++
@@ -164,9 +168,9 @@ func (r *Refresher) Run(ctx context.Context) error {
 	return nil
 }
 
-// wait returns after delay, or when ctx is done. It returns early, but not
-// before earliest, if the wall clock gets there sooner than the timer does, or
-// on Wake if wakeable.
+// wait returns after delay, or when ctx is done. It returns early, but not before
+// earliest, if the wall clock gets there sooner than the timer does, or on Wake if
+// wakeable.
 func (r *Refresher) wait(ctx context.Context, delay time.Duration, earliest time.Time, wakeable bool) {
 	due, dueWall := time.Now().Add(delay), r.now().Add(delay)
 	if earliest.After(due) {
@@ -185,7 +189,7 @@ func (r *Refresher) wait(ctx context.Context, delay time.Duration, earliest time
 		case <-ctx.Done():
 			return
 		case <-timer.C:
-		case <-r.look:
+		case <-r.recheck:
 		case <-r.wake:
 			if wakeable {
 				due = earliest
@@ -195,8 +199,8 @@ func (r *Refresher) wait(ctx context.Context, delay time.Duration, earliest time
 	}
 }
 
-// refresh makes one attempt, publishes what it brings, and returns why it
-// failed if it did.
+// refresh makes one attempt, publishes the result, and returns why it failed, nil if it
+// did not.
 func (r *Refresher) refresh(ctx context.Context) *reason {
 	attempt, cancel := context.WithTimeout(ctx, attemptTimeout)
 	defer cancel()
@@ -209,7 +213,7 @@ func (r *Refresher) refresh(ctx context.Context) *reason {
 		err = r.check(fresh, old.credentials)
 	}
 	if err != nil {
-		why := reasonFor(err)
+		why := reasonFor(err, r.codes)
 		r.state.Store(&snapshot{credentials: old.credentials, reason: why})
 		r.metrics.failed(why.code)
 		return why
@@ -222,38 +226,38 @@ func (r *Refresher) refresh(ctx context.Context) *reason {
 	return nil
 }
 
-// check tells why fresh must not take the place of old: a refresh can never
-// make things worse.
+// check returns why fresh must not replace old, nil if it may: a refresh can never make
+// things worse.
 func (r *Refresher) check(fresh, old aws.Credentials) error {
 	switch now := r.now(); {
 	case !fresh.HasKeys() || fresh.SessionToken == "" || !fresh.CanExpire:
 		return newReason(codeInvalidResponse, "STS answered with incomplete credentials, which are not used")
 	case !fresh.Expires.After(now):
-		return newReason(codeInvalidResponse, fmt.Sprintf("STS answered with credentials that expired at %s, and here it is %s: check the clock of this node",
+		return newReason(codeInvalidResponse, fmt.Sprintf("STS answered with credentials that expired at %s, and the time here is %s: check the clock of this node",
 			fresh.Expires.UTC().Format(time.RFC3339), now.UTC().Format(time.RFC3339)))
 	case fresh.Expires.Before(old.Expires):
-		return newReason(codeInvalidResponse, fmt.Sprintf("STS answered with credentials that end at %s, before the ones at hand do, at %s",
+		return newReason(codeInvalidResponse, fmt.Sprintf("STS answered with credentials that expire at %s, before the current ones, which expire at %s",
 			fresh.Expires.UTC().Format(time.RFC3339), old.Expires.UTC().Format(time.RFC3339)))
 	}
 	return nil
 }
 
-// warnExpired tells of credentials that have ended although no attempt failed,
-// which nothing else in the log would.
+// warnExpired logs that credentials have expired although no attempt failed, which no
+// other log line would show.
 func (r *Refresher) warnExpired() {
 	s := r.state.Load()
 	if s.reason == nil && s.remaining(r.now()) == 0 {
 		r.log.Warn("credentials have expired", "expiration", s.credentials.Expires.UTC(),
-			"hint", "they were to be renewed before: the clock of this node has jumped, it was suspended, or STS grants a few seconds only")
+			"hint", "they should have been refreshed before: the clock of this node jumped, the node was suspended, or STS grants only a few seconds")
 	}
 }
 
-// warnShort warns of a short lifetime if that is news, and returns whether it is short.
+// warnShort warns of a short lifetime if that is news, and reports whether it is short.
 func (r *Refresher) warnShort(lifetime time.Duration, known bool) bool {
 	short := lifetime < shortLifetime
 	if short && !known {
-		r.log.Warn("credentials are short-lived", "lifetime", lifetime.Round(time.Second).String(), "asked_for", r.lifetime.String(),
-			"hint", "when they are renewed, less than 15 minutes can be left, and then some SDKs ask at every call: use a --duration of 45m or more, and see that the clock is right")
+		r.log.Warn("credentials are short-lived", "lifetime", lifetime.Round(time.Second).String(), "requested", r.lifetime.String(),
+			"hint", "less than 15 minutes can be left when they are refreshed, and then some SDKs ask at every call: use a --duration of 45m or more, and check the clock")
 	}
 	return short
 }

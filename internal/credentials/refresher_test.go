@@ -43,7 +43,7 @@ func (l *loop) calls() []time.Time {
 func start(t *testing.T, answer func(ctx context.Context, call int) (aws.Credentials, error)) *loop {
 	t.Helper()
 	l := &loop{answer: answer}
-	l.Refresher = NewRefresher(aws.CredentialsProviderFunc(l.provide), time.Hour,
+	l.Refresher = NewRefresher(aws.CredentialsProviderFunc(l.provide), time.Hour, stsCodes(),
 		slog.New(slog.NewJSONHandler(&l.log, nil)), prometheus.NewRegistry())
 	l.now = func() time.Time { return time.Now().Add(time.Duration(l.skew.Load())).Round(0) }
 	ctx, cancel := context.WithCancel(t.Context())
@@ -89,16 +89,9 @@ func denied() (aws.Credentials, error) {
 	return aws.Credentials{}, newReason("AccessDenied", "Not authorized")
 }
 
-// current returns what Retrieve has now.
-func (l *loop) current() (aws.Credentials, error) {
-	ctx, cancel := context.WithCancel(context.Background())
-	cancel()
-	return l.Retrieve(ctx)
-}
-
 func (l *loop) wantCode(t *testing.T, want string) {
 	t.Helper()
-	_, err := l.current()
+	_, err := l.Current()
 	if r, ok := errors.AsType[coded](err); !ok || r.ErrorCode() != want {
 		t.Errorf("got error %v, want one with code %s", err, want)
 	}
@@ -106,7 +99,7 @@ func (l *loop) wantCode(t *testing.T, want string) {
 
 func (l *loop) wantServed(t *testing.T) aws.Credentials {
 	t.Helper()
-	c, err := l.current()
+	c, err := l.Current()
 	if err != nil {
 		t.Errorf("%v after the start: %v", time.Since(l.calls()[0]), err)
 	}
@@ -396,7 +389,7 @@ func TestExpiryFollowsTheWallClock(t *testing.T) {
 		l := start(t, nil)
 		l.skew.Store(int64(2 * time.Hour))
 		l.wantCode(t, codeOther)
-		if _, err := l.current(); err == nil || !strings.Contains(err.Error(), "are being renewed") {
+		if _, err := l.Current(); err == nil || !strings.Contains(err.Error(), "are being renewed") {
 			t.Errorf("got %v", err)
 		}
 	})
@@ -541,7 +534,7 @@ func TestEndsWhileSTSHangs(t *testing.T) {
 			<-ctx.Done()
 			return aws.Credentials{}, ctx.Err()
 		})
-		r := NewRefresher(hanging, time.Hour, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+		r := NewRefresher(hanging, time.Hour, stsCodes(), slog.New(slog.DiscardHandler), prometheus.NewRegistry())
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		began := time.Now()
@@ -558,7 +551,7 @@ func TestMetricsTellTheStory(t *testing.T) {
 			case 1:
 				return denied()
 			case 2:
-				return aws.Credentials{}, newReason(codeNetwork, "no route")
+				return aws.Credentials{}, newReason("network", "no route")
 			}
 			return granted(time.Hour), nil
 		})
@@ -579,14 +572,14 @@ func TestMetricsTellTheStory(t *testing.T) {
 			t.Error("refresh_failing is not AccessDenied alone")
 		}
 		sleep(time.Minute)
-		if value(l.metrics.failing.WithLabelValues(codeNetwork)) != 1 || testutil.CollectAndCount(l.metrics.failing) != 1 {
+		if value(l.metrics.failing.WithLabelValues("network")) != 1 || testutil.CollectAndCount(l.metrics.failing) != 1 {
 			t.Error("refresh_failing is not network alone")
 		}
 		sleep(2 * time.Minute)
 		if testutil.CollectAndCount(l.metrics.failing) != 0 {
 			t.Error("refresh_failing has a series after a success")
 		}
-		for result, want := range map[string]float64{"success": 2, "AccessDenied": 1, codeNetwork: 1, codeOther: 0} {
+		for result, want := range map[string]float64{"success": 2, "AccessDenied": 1, "network": 1, codeOther: 0} {
 			if got := value(l.metrics.refreshes.WithLabelValues(result)); got != want {
 				t.Errorf("refreshes_total{%s} is %v, want %v", result, got, want)
 			}
@@ -596,8 +589,7 @@ func TestMetricsTellTheStory(t *testing.T) {
 
 func TestMetricsAreWellFormed(t *testing.T) {
 	reg := prometheus.NewRegistry()
-	NewRefresher(nil, time.Hour, slog.New(slog.DiscardHandler), reg)
-	NewSTS(STSOptions{Region: "eu-west-1"}, reg)
+	NewRefresher(nil, time.Hour, stsCodes(), slog.New(slog.DiscardHandler), reg)
 	problems, err := testutil.GatherAndLint(reg)
 	if err != nil || len(problems) > 0 {
 		t.Errorf("promlint: %v, %v", problems, err)

@@ -18,6 +18,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"irsa-sidecar/internal/sts"
 	"irsa-sidecar/test/standin"
 )
 
@@ -88,7 +89,7 @@ type attempt struct {
 }
 
 // sent tells whether the attempt came as far as STS.
-func (a attempt) sent() bool { return a.err == nil || reasonFor(a.err).code != codeToken }
+func (a attempt) sent() bool { return a.err == nil || reasonFor(a.err, stsCodes()).code != codeToken }
 
 // newTrial starts a Refresher of hour-long credentials, whose chance comes from
 // seed; the token is there, or will come late.
@@ -100,11 +101,11 @@ func newTrial(t *testing.T, seed uint64, late bool) *trial {
 		w.publishGood()
 	}
 	w.sts.SetClock(func() time.Time { return time.Now().Add(time.Duration(w.stsAhead.Load())) })
-	client := newSTS(STSOptions{Endpoint: "http://sts.example"}, w.network(t), w.reg)
+	client := sts.New(sts.Options{Endpoint: "http://sts.example", Transport: w.network(t)}, w.reg)
 	provider := stscreds.NewWebIdentityRoleProvider(client, role, w, func(o *stscreds.WebIdentityRoleOptions) {
 		o.RoleSessionName, o.Duration = "pod-1", time.Hour
 	})
-	w.Refresher = NewRefresher(w.bookkeeper(provider), time.Hour, slog.New(slog.NewJSONHandler(w, nil)), w.reg)
+	w.Refresher = NewRefresher(w.bookkeeper(provider), time.Hour, stsCodes(), slog.New(slog.NewJSONHandler(w, nil)), w.reg)
 	w.now = func() time.Time { return time.Now().Add(time.Duration(w.wallAhead.Load())).Round(0) }
 	w.random = rand.New(rand.NewPCG(seed, 0)).Float64
 	ctx, cancel := context.WithCancel(context.Background())
@@ -130,7 +131,7 @@ type pipeListener chan net.Conn
 
 // transport returns one whose every connection goes to ln.
 func (ln pipeListener) transport() http.RoundTripper {
-	transport := newTransport(nil)
+	transport := sts.NewTransport(nil)
 	transport.DialContext = ln.dial
 	return transport
 }

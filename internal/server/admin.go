@@ -9,13 +9,13 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// maxScrapes is how many may be at the metrics at once: each takes some 100 kB,
-// and anybody in the cluster can ask.
+// maxScrapes bounds concurrent scrapes of the metrics: each takes some 100 kB, and
+// anybody in the cluster can scrape.
 const maxScrapes = 8
 
-// NewAdmin returns the handler of what anybody may see: metrics, whether the
-// process answers, and whether it is ready, which is when ready returns nil.
-// Of an error of ready only its ErrorCode is shown: messages may name roles.
+// NewAdmin returns the handler of what anybody may see: the metrics, whether the process
+// answers, and whether it is ready, that is whether ready returns nil. It shows only the
+// ErrorCode of an error of ready: messages may name roles.
 func NewAdmin(metrics prometheus.Gatherer, ready func() error) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{
@@ -27,8 +27,8 @@ func NewAdmin(metrics prometheus.Gatherer, ready func() error) http.Handler {
 	return mux
 }
 
-// healthz answers. It says nothing of STS: a restart would mend nothing there
-// and throw away credentials that are still good.
+// healthz always answers. It does not depend on STS: a restart would not fix STS, and
+// would throw away credentials that are still good.
 func healthz() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		io.WriteString(w, "ok\n")

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"irsa-sidecar/test/rawhttp"
 )
 
 func TestAdmin(t *testing.T) {
@@ -47,23 +49,23 @@ func TestAdmin(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			reg := prometheus.NewRegistry()
-			door := NewDoor(Guard{Path: testPath}, ContainerCredentials(testRole), always(sample()), slog.New(slog.DiscardHandler), NewMetrics(reg))
-			exchange(t, serve(t, door), "GET /v1/credentials HTTP/1.1\nHost: localhost") // so that there is something to leak
+			door := NewContainerEndpoint(ContainerGuard{Path: testPath}, ContainerCredentials(testRole), always(sample()), slog.New(slog.DiscardHandler), NewMetrics(reg))
+			rawhttp.Exchange(t, serve(t, door), "GET /v1/credentials HTTP/1.1\nHost: localhost") // so that there is something to leak
 
 			request := tt.request
 			if !strings.Contains(request, "HTTP/") {
 				request += " HTTP/1.1\nHost: 10.0.0.7:9912"
 			}
-			got := exchange(t, serve(t, NewAdmin(reg, func() error { return tt.ready })), request)
-			if got.status != tt.status || tt.want != "" && got.body != tt.want {
-				t.Errorf("got %d %q, want %d %q", got.status, got.body, tt.status, tt.want)
+			got := rawhttp.Exchange(t, serve(t, NewAdmin(reg, func() error { return tt.ready })), request)
+			if got.Status != tt.status || tt.want != "" && got.Body != tt.want {
+				t.Errorf("got %d %q, want %d %q", got.Status, got.Body, tt.status, tt.want)
 			}
-			if got.status == http.StatusMethodNotAllowed && got.header.Get("Allow") != "GET, HEAD" {
-				t.Errorf("Allow %q", got.header.Get("Allow"))
+			if got.Status == http.StatusMethodNotAllowed && got.Header.Get("Allow") != "GET, HEAD" {
+				t.Errorf("Allow %q", got.Header.Get("Allow"))
 			}
 			for _, secret := range []string{"canary", "arn:", sample().AccessKeyID, sample().SecretAccessKey, sample().SessionToken} {
-				if strings.Contains(got.body, secret) {
-					t.Errorf("%q is in the body: %s", secret, got.body)
+				if strings.Contains(got.Body, secret) {
+					t.Errorf("%q is in the body: %s", secret, got.Body)
 				}
 			}
 		})
@@ -74,11 +76,11 @@ func TestAdminShowsTheMetrics(t *testing.T) {
 	t.Parallel()
 	reg := prometheus.NewRegistry()
 	NewMetrics(reg).ok.Inc()
-	got := exchange(t, serve(t, NewAdmin(reg, func() error { return nil })), "GET /metrics HTTP/1.1\nHost: pod\nAccept-Encoding: gzip")
-	if want := "\nirsa_sidecar_requests_total{code=\"200\"} 1\n"; !strings.Contains(got.body, want) {
-		t.Errorf("got %s, want %s", got.body, want)
+	got := rawhttp.Exchange(t, serve(t, NewAdmin(reg, func() error { return nil })), "GET /metrics HTTP/1.1\nHost: pod\nAccept-Encoding: gzip")
+	if want := "\nirsa_sidecar_requests_total{code=\"200\"} 1\n"; !strings.Contains(got.Body, want) {
+		t.Errorf("got %s, want %s", got.Body, want)
 	}
-	if encoding := got.header.Get("Content-Encoding"); encoding != "" {
+	if encoding := got.Header.Get("Content-Encoding"); encoding != "" {
 		t.Errorf("Content-Encoding %q", encoding)
 	}
 }

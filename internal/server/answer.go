@@ -17,14 +17,15 @@ func header(contentType string, body []byte) http.Header {
 	}
 }
 
-// failer answers with an error as the clients of a door read it, and counts that.
+// failer answers with an error in the form that the clients of an endpoint read, and
+// counts the answer.
 type failer func(w http.ResponseWriter, status int, code, message string)
 
-// failJSON has keys in lower case, because the SDKs for Go hide any other body
+// failJSON answers with keys in lower case, because the SDKs for Go hide any other body
 // behind a SerializationError (aws-sdk-go, aws/credentials/endpointcreds).
 func failJSON(metrics *Metrics) failer {
 	return func(w http.ResponseWriter, status int, code, message string) {
-		body, _ := json.Marshal(struct { // two strings always can be marshalled
+		body, _ := json.Marshal(struct { // two strings can always be marshalled
 			Code    string `json:"code"`
 			Message string `json:"message"`
 		}{code, message})
@@ -32,8 +33,8 @@ func failJSON(metrics *Metrics) failer {
 	}
 }
 
-// failText is for clients that take whatever is JSON for credentials, whatever the
-// status (aws-sdk for JavaScript 2.3.19, lib/metadata_service.js).
+// failText is for clients that take any JSON for credentials, whatever the status
+// (aws-sdk for JavaScript 2.3.19, lib/metadata_service.js).
 func failText(metrics *Metrics) failer {
 	return func(w http.ResponseWriter, status int, code, message string) {
 		fail(w, metrics, status, "text/plain", []byte(code+": "+message+"\n"))
@@ -47,12 +48,12 @@ func fail(w http.ResponseWriter, metrics *Metrics, status int, contentType strin
 	w.Write(body)
 }
 
-// text answers with what does not depend on credentials.
-func text(metrics *Metrics, contentType, text string) http.Handler {
-	h := header(contentType, []byte(text))
+// text answers with a body that does not depend on credentials.
+func text(metrics *Metrics, contentType, body string) http.Handler {
+	h := header(contentType, []byte(body))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		metrics.ok.Inc()
 		maps.Copy(w.Header(), h)
-		w.Write([]byte(text))
+		w.Write([]byte(body))
 	})
 }

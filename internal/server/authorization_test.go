@@ -10,14 +10,17 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"irsa-sidecar/internal/config"
+	"irsa-sidecar/test/rawhttp"
 )
 
 func TestAuthorizationOnTheWire(t *testing.T) {
 	t.Parallel()
-	longest := strings.Repeat("x", maxAuthorization)
+	longest := strings.Repeat("x", 4<<10)
 	tests := []struct {
 		name    string
-		token   string // of the door; empty: none is needed
+		token   string // of the endpoint; empty: none is needed
 		headers string
 		want    int
 	}{
@@ -49,111 +52,41 @@ func TestAuthorizationOnTheWire(t *testing.T) {
 			t.Parallel()
 			var a *Authorization
 			if tt.token != "" {
-				a = mustAuthorize(t, tt.token)
+				a = NewAuthorization(tt.token)
 			}
-			got := exchange(t, serve(t, newDoor(always(sample()), a)), "GET /v1/credentials HTTP/1.1\nHost: localhost"+tt.headers)
+			got := rawhttp.Exchange(t, serve(t, newEndpoint(always(sample()), a)), "GET /v1/credentials HTTP/1.1\nHost: localhost"+tt.headers)
 			checkFraming(t, got)
-			if got.status != tt.want {
-				t.Fatalf("got %d, want %d", got.status, tt.want)
+			if got.Status != tt.want {
+				t.Fatalf("got %d, want %d", got.Status, tt.want)
 			}
-			if got.status == http.StatusOK {
+			if got.Status == http.StatusOK {
 				return
 			}
-			if code, message := got.fault(t); code != "Unauthorized" || strings.Contains(message, tt.token+" ") {
+			if code, message := fault(t, got); code != "Unauthorized" || strings.Contains(message, tt.token+" ") {
 				t.Errorf("got %s: %s", code, message)
 			}
 		})
 	}
 }
 
-func TestNewAuthorization(t *testing.T) {
-	t.Parallel()
-	longest := strings.Repeat("x", maxAuthorization)
-	tests := []struct {
-		name  string
-		token string
-		fails bool
-		want  string // the token, or what the error must contain
-	}{
-		{"plain", "canary", false, "canary"},
-		{"white space around it", " \t canary\r\n", false, "canary"},
-		{"every printable character", " !\"#$%&'()*+,-./09:;<=>?@AZ[\\]^_`az{|}~", false, "!\"#$%&'()*+,-./09:;<=>?@AZ[\\]^_`az{|}~"},
-		{"longest", longest, false, longest},
-		{"too long", longest + "x", true, "4097 bytes"},
-		{"empty", "", true, "empty"},
-		{"only white space", " \r\n\t", true, "empty"},
-		{"line break inside", "canary\nX-Evil: x", true, "printable ASCII"},
-		{"carriage return inside", "canary\rx", true, "printable ASCII"},
-		{"tab inside", "canary\tx", true, "printable ASCII"},
-		{"NUL", "canary\x00x", true, "printable ASCII"},
-		{"DEL", "canary\x7fx", true, "printable ASCII"},
-		{"not ASCII", "canary\u00e9", true, "printable ASCII"},
+// authorizationFromFile returns the Authorization of the token in file.
+func authorizationFromFile(t *testing.T, file string, log *slog.Logger) *Authorization {
+	t.Helper()
+	cfg := &config.Config{AuthorizationTokenFile: file}
+	token, err := cfg.ReadAuthorizationToken()
+	if err != nil {
+		t.Fatal(err)
 	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			file := filepath.Join(t.TempDir(), "token")
-			write(t, file, tt.token)
-			fromFile, fileErr := NewAuthorizationFile(file, slog.New(slog.DiscardHandler))
-			got, err := NewAuthorization(tt.token)
-			if !tt.fails {
-				if err != nil || got.Token() != tt.want {
-					t.Errorf("got %v, %v", got, err)
-				}
-				if fileErr != nil || fromFile.Token() != tt.want {
-					t.Errorf("from a file: got %v, %v", fromFile, fileErr)
-				}
-				return
-			}
-			for _, err := range []error{err, fileErr} {
-				if err == nil || !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), "canary") {
-					t.Errorf("got %v, want an error with %q", err, tt.want)
-				}
-			}
-			// The name is a token where somebody has mixed up the two.
-			if fileErr != nil && strings.Contains(fileErr.Error(), file) {
-				t.Errorf("error repeats the name of the file: %v", fileErr)
-			}
-		})
-	}
+	return NewReloadedAuthorization(token, cfg.ReadAuthorizationToken, log)
 }
 
-func TestNewAuthorizationFileOfNoFile(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
-	huge := filepath.Join(dir, "huge")
-	write(t, huge, strings.Repeat(" ", 1<<20-1)+"x")
-	tests := []struct {
-		name string
-		file string
-		want string
-	}{
-		{"missing", filepath.Join(dir, "missing"), "no such file"},
-		{"directory", dir, "not a regular file"},
-		{"endless", "/dev/zero", "not a regular file"},
-		{"huge", huge, "1048576 bytes"},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			a, err := NewAuthorizationFile(tt.file, slog.New(slog.DiscardHandler))
-			if a != nil || err == nil || !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), tt.file) {
-				t.Errorf("got %v, %v, want an error with %q that does not name the file", a, err, tt.want)
-			}
-		})
-	}
-}
-
-// What happens to the file, and what counts when a look at it is due.
+// What happens to the file, and which token is in effect after the next reload.
 func TestAuthorizationFileChanges(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "token")
 	write(t, file, "canary-1\n")
 	var log journal
-	a, err := NewAuthorizationFile(file, log.logger())
-	if err != nil {
-		t.Fatal(err)
-	}
+	a := authorizationFromFile(t, file, log.logger())
 	now := time.Now()
 	gone := func(t *testing.T) {
 		if err := os.Remove(file); err != nil {
@@ -166,8 +99,8 @@ func TestAuthorizationFileChanges(t *testing.T) {
 	steps := []struct {
 		name    string
 		change  func(*testing.T)
-		changes int // that the log has told so far
-		trouble int // as well
+		changes int // in the log so far
+		trouble int // warnings in the log so far
 		want    string
 	}{
 		{"unchanged", func(*testing.T) {}, 0, 0, "canary-1"},
@@ -185,7 +118,7 @@ func TestAuthorizationFileChanges(t *testing.T) {
 	for _, step := range steps {
 		step.change(t)
 		now = now.Add(2 * time.Second)
-		a.look(now.UnixNano())
+		a.reload(now.UnixNano())
 		if got := *a.token.Load(); got != step.want {
 			t.Errorf("%s: got %q, want %q", step.name, got, step.want)
 		}
@@ -201,8 +134,8 @@ func TestAuthorizationFileChanges(t *testing.T) {
 	}
 }
 
-// When the file is looked at, relative to the time that the token was read.
-func TestAuthorizationFileLooks(t *testing.T) {
+// When the file is read again, relative to the time when it was read.
+func TestAuthorizationFileReloads(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		name string
@@ -210,8 +143,8 @@ func TestAuthorizationFileLooks(t *testing.T) {
 		want string
 	}{
 		{"at once", 0, "old"},
-		{"soon", authorizationAge / 2, "old"},
-		{"due", authorizationAge + 100*time.Millisecond, "new"},
+		{"soon", reloadPeriod / 2, "old"},
+		{"due", reloadPeriod + 100*time.Millisecond, "new"},
 		{"long idle", 24 * time.Hour, "new"},
 		{"clock set back", -time.Hour, "new"},
 	}
@@ -220,13 +153,10 @@ func TestAuthorizationFileLooks(t *testing.T) {
 			t.Parallel()
 			file := filepath.Join(t.TempDir(), "token")
 			write(t, file, "old")
-			a, err := NewAuthorizationFile(file, slog.New(slog.DiscardHandler))
-			if err != nil {
-				t.Fatal(err)
-			}
-			read := time.Unix(0, a.lookAt.Load()).Add(-authorizationAge)
+			a := authorizationFromFile(t, file, slog.New(slog.DiscardHandler))
+			read := time.Unix(0, a.reloadAt.Load()).Add(-reloadPeriod)
 			write(t, file, "new")
-			a.look(read.Add(tt.age).UnixNano())
+			a.reload(read.Add(tt.age).UnixNano())
 			if got := *a.token.Load(); got != tt.want {
 				t.Errorf("got %q, want %q", got, tt.want)
 			}
@@ -234,16 +164,13 @@ func TestAuthorizationFileLooks(t *testing.T) {
 	}
 }
 
-// The contract as a client sees it: a change counts within two seconds, for
-// requests at whatever times.
+// The contract as a client sees it: a change takes effect within two seconds, whenever
+// requests come.
 func TestAuthorizationFileWithinTwoSeconds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		file := filepath.Join(t.TempDir(), "token")
 		write(t, file, "old")
-		a, err := NewAuthorizationFile(file, slog.New(slog.DiscardHandler))
-		if err != nil {
-			t.Fatal(err)
-		}
+		a := authorizationFromFile(t, file, slog.New(slog.DiscardHandler))
 		for range 25 {
 			time.Sleep(100 * time.Millisecond)
 			if !a.allows([]string{"old"}) {
@@ -259,7 +186,7 @@ func TestAuthorizationFileWithinTwoSeconds(t *testing.T) {
 			}
 		}
 		if a.allows([]string{"old"}) {
-			t.Error("the old token passes beside the new one")
+			t.Error("the old token passes as well as the new one")
 		}
 	})
 }
@@ -268,17 +195,14 @@ func TestAuthorizationIsSafeForConcurrentUse(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "token")
 	write(t, file, "a")
-	a, err := NewAuthorizationFile(file, slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
+	a := authorizationFromFile(t, file, slog.New(slog.DiscardHandler))
 	var wg sync.WaitGroup
 	for i := range 4 {
 		wg.Go(func() {
 			now := time.Now()
 			for range 100 {
-				now = now.Add(authorizationAge + 1)
-				a.look(now.UnixNano())
+				now = now.Add(reloadPeriod + 1)
+				a.reload(now.UnixNano())
 				if token := a.Token(); token != "a" && token != "b" {
 					t.Errorf("got %q", token)
 				}
@@ -289,7 +213,7 @@ func TestAuthorizationIsSafeForConcurrentUse(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	a.look(time.Now().Add(time.Hour).UnixNano())
+	a.reload(time.Now().Add(time.Hour).UnixNano())
 	if got := *a.token.Load(); got != "b" {
 		t.Errorf("got %q in the end, want b", got)
 	}

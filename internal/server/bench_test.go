@@ -16,10 +16,10 @@ import (
 const mostAllocations = 4
 
 // kilobyte returns credentials whose rendering has 1,024 bytes.
-func kilobyte() (*door, []byte) {
+func kilobyte() (*endpoint, []byte) {
 	c := sample()
 	c.SessionToken = strings.Repeat("t", 1024-len(golden)+len(c.SessionToken))
-	return newDoor(always(c), nil), ContainerCredentials(testRole)(c)
+	return newEndpoint(always(c), nil), ContainerCredentials(testRole)(c)
 }
 
 // bare is a handler that writes body.
@@ -33,7 +33,7 @@ func bare(body []byte) http.Handler {
 // serveBare serves handler until the test ends, without any setting.
 func serveBare(t testing.TB, handler http.Handler) string {
 	t.Helper()
-	ln := listen(t, "127.0.0.1:0")
+	ln := openListener(t, "127.0.0.1:0")
 	srv := &http.Server{Handler: handler}
 	go srv.Serve(ln)
 	t.Cleanup(func() { srv.Close() })

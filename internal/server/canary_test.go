@@ -13,6 +13,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/prometheus/client_golang/prometheus"
+
+	"irsa-sidecar/test/rawhttp"
 )
 
 // Everything secret has "canary" in it, and so has much of what strangers
@@ -25,7 +27,7 @@ func TestCanaries(t *testing.T) {
 		CanExpire: true, Expires: time.Now().Add(time.Hour),
 	}
 	var available atomic.Bool
-	provider := aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
+	provider := providerFunc(func(context.Context) (aws.Credentials, error) {
 		if available.Load() {
 			return c, nil
 		}
@@ -34,14 +36,11 @@ func TestCanaries(t *testing.T) {
 	var log journal
 	file := filepath.Join(t.TempDir(), "token")
 	write(t, file, "canary-token")
-	authorization, err := NewAuthorizationFile(file, log.logger())
-	if err != nil {
-		t.Fatal(err)
-	}
+	authorization := authorizationFromFile(t, file, log.logger())
 	reg := prometheus.NewRegistry()
-	ln, adminLn := listen(t, "127.0.0.1:0"), listen(t, "127.0.0.1:0")
-	door := NewDoor(Guard{Path: secretPath, Authorization: authorization}, ContainerCredentials(testRole), provider, log.logger(), NewMetrics(reg))
-	serveOn(t, ln, door, log.logger())
+	ln, adminLn := openListener(t, "127.0.0.1:0"), openListener(t, "127.0.0.1:0")
+	container := NewContainerEndpoint(ContainerGuard{Path: secretPath, Authorization: authorization}, ContainerCredentials(testRole), provider, log.logger(), NewMetrics(reg))
+	serveOn(t, ln, container, log.logger())
 	serveOn(t, adminLn, NewAdmin(reg, func() error {
 		_, err := provider.Retrieve(t.Context())
 		return errors.Join(err, errors.New("canary-message"))
@@ -69,46 +68,46 @@ func TestCanaries(t *testing.T) {
 		"POST " + secretPath + " HTTP/1.1" + host + right + "\nContent-Length: canary",
 		"canary" + host,
 	}
-	check := func(request string, got reply, statuses ...int) {
+	check := func(request string, got rawhttp.Reply, statuses ...int) {
 		t.Helper()
 		for _, status := range statuses {
-			if got.status == status {
+			if got.Status == status {
 				t.Errorf("%q is answered with %d", request, status)
 			}
 		}
-		for name, values := range got.header {
+		for name, values := range got.Header {
 			if strings.Contains(strings.ToLower(name+strings.Join(values, "")), "canary") {
 				t.Errorf("%q: header %s: %q", request, name, values)
 			}
 		}
-		if strings.Contains(strings.ToLower(got.body), "canary") {
-			t.Errorf("%q: body %s", request, got.body)
+		if strings.Contains(strings.ToLower(got.Body), "canary") {
+			t.Errorf("%q: body %s", request, got.Body)
 		}
 	}
 	for _, now := range []bool{false, true} {
 		available.Store(now)
 		for _, request := range refused {
-			check(request, exchange(t, ln.Addr().String(), request), http.StatusOK, http.StatusServiceUnavailable)
-			check(request, exchange(t, adminLn.Addr().String(), request), http.StatusOK)
+			check(request, rawhttp.Exchange(t, ln.Addr().String(), request), http.StatusOK, http.StatusServiceUnavailable)
+			check(request, rawhttp.Exchange(t, adminLn.Addr().String(), request), http.StatusOK)
 		}
-		got := exchange(t, ln.Addr().String(), authorized)
+		got := rawhttp.Exchange(t, ln.Addr().String(), authorized)
 		if !now {
 			check(authorized, got, http.StatusOK)
-		} else if got.status != http.StatusOK || !strings.Contains(got.body, "canary-session") {
-			t.Errorf("the authorized request got %d %s", got.status, got.body)
+		} else if got.Status != http.StatusOK || !strings.Contains(got.Body, "canary-session") {
+			t.Errorf("the authorized request got %d %s", got.Status, got.Body)
 		}
 		for _, path := range []string{"/metrics", "/healthz", "/readyz"} {
 			request := "GET " + path + " HTTP/1.1" + host
-			check(request, exchange(t, adminLn.Addr().String(), request), http.StatusNotFound)
+			check(request, rawhttp.Exchange(t, adminLn.Addr().String(), request), http.StatusNotFound)
 		}
 	}
 	now := time.Now()
 	for _, content := range []string{"canary-2", "canary\x00", "", "canary-3", strings.Repeat("canary", 1<<16)} {
 		write(t, file, content)
 		now = now.Add(time.Minute)
-		authorization.look(now.UnixNano())
+		authorization.reload(now.UnixNano())
 	}
-	cut := dial(t, ln.Addr().String())
+	cut := rawhttp.Dial(t, ln.Addr().String())
 	io.WriteString(cut, authorized)
 	cut.Close()
 

@@ -14,7 +14,7 @@ import (
 const (
 	// holdTime is how long a request may wait for the very first credentials:
 	// the SDKs for JavaScript, Java 2, PHP, Ruby and C++ give up after 1 s,
-	// and a busy node eats a part of that.
+	// and a busy node takes a part of that.
 	holdTime = 500 * time.Millisecond
 
 	// largestBody is what the AWS C runtime accepts, in bytes (aws-c-auth,
@@ -25,11 +25,10 @@ const (
 // document answers with the credentials of a provider, as render writes them.
 type document struct {
 	render   Renderer
-	provider aws.CredentialsProvider
+	provider Provider
 	fail     failer
 	log      *slog.Logger
 	metrics  *Metrics
-	ended    context.Context // asks the provider for what is there now
 	last     atomic.Pointer[rendered]
 }
 
@@ -40,16 +39,14 @@ type rendered struct {
 	body        []byte
 }
 
-func newDocument(render Renderer, provider aws.CredentialsProvider, fail failer, log *slog.Logger, metrics *Metrics) *document {
-	ended, end := context.WithCancel(context.Background())
-	end()
-	return &document{render: render, provider: provider, fail: fail, log: log, metrics: metrics, ended: ended}
+func newDocument(render Renderer, provider Provider, fail failer, log *slog.Logger, metrics *Metrics) *document {
+	return &document{render: render, provider: provider, fail: fail, log: log, metrics: metrics}
 }
 
 func (d *document) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	credentials, err := d.retrieve(r.Context())
 	if err != nil {
-		// Lets the SDK for JavaScript 2 try for 7 s instead of 1 s.
+		// Makes the SDK for JavaScript 2 try for 7 s instead of 1 s.
 		w.Header().Set("Retry-After", "2")
 		d.fail(w, http.StatusServiceUnavailable, "CredentialsUnavailable", err.Error())
 		return
@@ -60,10 +57,10 @@ func (d *document) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Write(answer.body)
 }
 
-// retrieve returns the credentials at hand, or waits for the very first ones.
+// retrieve returns the current credentials, or waits for the very first ones.
 func (d *document) retrieve(ctx context.Context) (aws.Credentials, error) {
 	// Without a timer, which would cost more than the rest of the answer.
-	if credentials, err := d.provider.Retrieve(d.ended); err == nil {
+	if credentials, err := d.provider.Current(); err == nil {
 		return credentials, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, holdTime)
@@ -78,10 +75,10 @@ func (d *document) answer(credentials aws.Credentials) *rendered {
 	}
 	body := d.render(credentials)
 	if len(body) > largestBody {
-		d.log.Warn("answer is too large for clients with the AWS C runtime", "bytes", len(body), "most", largestBody,
-			"hint", "a shorter session policy or fewer session tags make the session token shorter")
+		d.log.Warn("answer is too large for clients with the AWS C runtime", "bytes", len(body), "limit", largestBody,
+			"hint", "shorten the session policy or use fewer session tags: both make the session token longer")
 	}
-	fresh := &rendered{credentials, header("application/json", body), body}
+	fresh := &rendered{credentials: credentials, header: header("application/json", body), body: body}
 	d.last.Store(fresh)
 	return fresh
 }

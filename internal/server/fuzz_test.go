@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"irsa-sidecar/test/rawhttp"
 )
 
 // Whoever gets past the guard has a host that others read as this machine too,
@@ -35,17 +37,17 @@ func FuzzGuard(f *testing.F) {
 	f.Add("localhost", testPath, "GET", "Accept", "Bearer right")
 
 	local := net.IPv4(169, 254, 170, 2)
-	guard := Guard{Path: testPath, Authorization: mustAuthorize(f, "right")}
+	guard := ContainerGuard{Path: testPath, Authorization: NewAuthorization("right")}
 	ctx := context.WithValue(f.Context(), http.LocalAddrContextKey, &net.TCPAddr{IP: local, Port: 80})
 	f.Fuzz(func(t *testing.T, host, path, method, header, authorization string) {
 		r := (&http.Request{Method: method, Host: host, URL: &url.URL{Path: path}, Header: make(http.Header)}).WithContext(ctx)
 		r.Header.Add(header, "x")
 		r.Header.Add("Authorization", authorization)
 		refused := guard.check(r)
-		if localHost(r) && !ownHost(host, local) {
+		if isLocalHost(r) && !ownHost(host, local) {
 			t.Errorf("host %q passes", host)
 		}
-		if !localHost(r) && strictHost.MatchString(host) {
+		if !isLocalHost(r) && strictHost.MatchString(host) {
 			t.Errorf("host %q is refused", host)
 		}
 		if refused != nil {
@@ -115,7 +117,7 @@ func FuzzRequest(f *testing.F) {
 		f.Add([]byte(request))
 	}
 	var log journal
-	send := unixDoor(f, NewDoor(Guard{Path: testPath, Authorization: mustAuthorize(f, "right")}, ContainerCredentials(testRole),
+	send := unixDoor(f, NewContainerEndpoint(ContainerGuard{Path: testPath, Authorization: NewAuthorization("right")}, ContainerCredentials(testRole),
 		always(sample()), log.logger(), NewMetrics(prometheus.NewRegistry())), &log)
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		got := send(t, raw)
@@ -142,9 +144,9 @@ var statusLine = regexp.MustCompile(`^HTTP/1\.[01] [1-5][0-9][0-9] `)
 func FuzzMetadataRequest(f *testing.F) {
 	const credentials = "GET /latest/meta-data/iam/security-credentials/app HTTP/1.1\r\nHost: localhost\r\n"
 	var log journal
-	d := NewMetadata(Metadata{Role: testRole, Region: "eu-west-1"}, always(sample()), log.logger(), NewMetrics(prometheus.NewRegistry())).(*door)
+	d := NewInstanceEndpoint(Instance{Role: testRole, Region: "eu-west-1"}, always(sample()), log.logger(), NewMetrics(prometheus.NewRegistry())).(*endpoint)
 	send := unixDoor(f, d, &log)
-	token := d.guard.(*metadata).sessions.issue(maxTTL * time.Second)
+	token := d.guard.(*imds).sessions.issue(maxTTL * time.Second)
 	session := "X-aws-ec2-metadata-token: " + token + "\r\n"
 	for _, request := range []string{
 		"",
@@ -192,7 +194,7 @@ func unixDoor(f *testing.F, handler http.Handler, log *journal) func(t *testing.
 			t.Fatal(err)
 		}
 		defer conn.Close()
-		conn.SetDeadline(time.Now().Add(patience))
+		conn.SetDeadline(time.Now().Add(rawhttp.Patience))
 		conn.Write(raw) // fails if the server has read enough
 		conn.(*net.UnixConn).CloseWrite()
 		got, err := io.ReadAll(conn)

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"irsa-sidecar/test/rawhttp"
 )
 
 func TestLocalHost(t *testing.T) {
@@ -90,7 +92,7 @@ func TestLocalHost(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name+" at "+tt.local, func(t *testing.T) {
 			t.Parallel()
-			if got := localHost(requestTo(t, tt.name, tt.local)); got != tt.want {
+			if got := isLocalHost(requestTo(t, tt.name, tt.local)); got != tt.want {
 				t.Errorf("got %v, want %v", got, tt.want)
 			}
 		})
@@ -120,14 +122,14 @@ func TestLocalHostReadsTheRightHost(t *testing.T) {
 	r := requestTo(t, "evil.example", "")
 	r.Header.Set("Host", "127.0.0.1")
 	r.URL.Host = "127.0.0.1"
-	if localHost(r) {
+	if isLocalHost(r) {
 		t.Error("evil.example passes")
 	}
 }
 
 func TestRelayed(t *testing.T) {
 	t.Parallel()
-	addr := serve(t, newDoor(always(sample()), nil))
+	addr := serve(t, newEndpoint(always(sample()), nil))
 	tests := []struct {
 		name string
 		want int
@@ -164,12 +166,12 @@ func TestRelayed(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			got := exchange(t, addr, "GET /v1/credentials HTTP/1.1\nHost: localhost\n"+tt.name)
-			if got.status != tt.want {
-				t.Fatalf("got %d, want %d", got.status, tt.want)
+			got := rawhttp.Exchange(t, addr, "GET /v1/credentials HTTP/1.1\nHost: localhost\n"+tt.name)
+			if got.Status != tt.want {
+				t.Fatalf("got %d, want %d", got.Status, tt.want)
 			}
-			if got.status != http.StatusOK {
-				if code, _ := got.fault(t); code != "ForwardedRequest" {
+			if got.Status != http.StatusOK {
+				if code, _ := fault(t, got); code != "ForwardedRequest" {
 					t.Errorf("got %s", code)
 				}
 			}
@@ -208,14 +210,14 @@ func TestOrderOfChecks(t *testing.T) {
 		}
 		t.Run(strings.Join(parts, ","), func(t *testing.T) {
 			t.Parallel()
-			d := newDoor(always(sample()), mustAuthorize(t, "right"))
+			d := newEndpoint(always(sample()), NewAuthorization("right"))
 			host, forwarded, path, method, authorization := parts[0], parts[1], parts[2], parts[3], parts[4]
-			got := exchange(t, serve(t, d), method+" "+path+" HTTP/1.1\nHost: "+host+"\n"+forwarded+"\n"+authorization)
-			if got.status != want {
-				t.Errorf("got %d, want %d", got.status, want)
+			got := rawhttp.Exchange(t, serve(t, d), method+" "+path+" HTTP/1.1\nHost: "+host+"\n"+forwarded+"\n"+authorization)
+			if got.Status != want {
+				t.Errorf("got %d, want %d", got.Status, want)
 			}
 			if reason != "" {
-				if got, _ := got.fault(t); got != code {
+				if got, _ := fault(t, got); got != code {
 					t.Errorf("got %s, want %s", got, code)
 				}
 			}
@@ -246,7 +248,7 @@ func TestGuardPath(t *testing.T) {
 			t.Parallel()
 			r := httptest.NewRequest(http.MethodGet, "http://localhost/", nil)
 			r.URL.Path = tt.path
-			g := Guard{Path: tt.name}
+			g := ContainerGuard{Path: tt.name}
 			if refused := g.check(r); (refused == nil) != tt.want {
 				t.Errorf("got %+v", refused)
 			}

@@ -5,7 +5,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promauto"
 )
 
-// Metrics count the requests at all doors together.
+// Metrics count the requests at all endpoints together.
 type Metrics struct {
 	requests *prometheus.CounterVec
 	refused  *prometheus.CounterVec
@@ -18,11 +18,11 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 	m := &Metrics{
 		requests: auto.NewCounterVec(prometheus.CounterOpts{
 			Name: "irsa_sidecar_requests_total",
-			Help: "Requests for credentials, by the status code of the answer.",
+			Help: "Requests for credentials, by HTTP status code of the answer.",
 		}, []string{"code"}),
 		refused: auto.NewCounterVec(prometheus.CounterOpts{
 			Name: "irsa_sidecar_requests_refused_total",
-			Help: "Requests for credentials that were refused, by the first thing wrong with them.",
+			Help: "Rejected requests for credentials, by reason.",
 		}, []string{"reason"}),
 	}
 	for _, code := range []string{"200", "400", "401", "403", "404", "405", "503"} {

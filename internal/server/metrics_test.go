@@ -9,6 +9,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"irsa-sidecar/test/rawhttp"
 )
 
 func TestMetricsStartAtZero(t *testing.T) {
@@ -16,14 +18,14 @@ func TestMetricsStartAtZero(t *testing.T) {
 	reg := prometheus.NewRegistry()
 	NewMetrics(reg)
 	checkMetrics(t, reg, `
-# HELP irsa_sidecar_requests_refused_total Requests for credentials that were refused, by the first thing wrong with them.
+# HELP irsa_sidecar_requests_refused_total Rejected requests for credentials, by reason.
 # TYPE irsa_sidecar_requests_refused_total counter
 irsa_sidecar_requests_refused_total{reason="authorization"} 0
 irsa_sidecar_requests_refused_total{reason="forwarded"} 0
 irsa_sidecar_requests_refused_total{reason="host"} 0
 irsa_sidecar_requests_refused_total{reason="method"} 0
 irsa_sidecar_requests_refused_total{reason="path"} 0
-# HELP irsa_sidecar_requests_total Requests for credentials, by the status code of the answer.
+# HELP irsa_sidecar_requests_total Requests for credentials, by HTTP status code of the answer.
 # TYPE irsa_sidecar_requests_total counter
 irsa_sidecar_requests_total{code="200"} 0
 irsa_sidecar_requests_total{code="400"} 0
@@ -40,13 +42,13 @@ func TestMetricsCountRequests(t *testing.T) {
 	t.Parallel()
 	reg := prometheus.NewRegistry()
 	metrics := NewMetrics(reg)
-	unavailable := aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
+	unavailable := providerFunc(func(context.Context) (aws.Credentials, error) {
 		return aws.Credentials{}, &failure{"AccessDenied", "x"}
 	})
-	authorization := mustAuthorize(t, "right")
+	authorization := NewAuthorization("right")
 	var addrs []string
-	for _, provider := range []aws.CredentialsProvider{always(sample()), unavailable} {
-		addrs = append(addrs, serve(t, NewDoor(Guard{Path: testPath, Authorization: authorization},
+	for _, provider := range []Provider{always(sample()), unavailable} {
+		addrs = append(addrs, serve(t, NewContainerEndpoint(ContainerGuard{Path: testPath, Authorization: authorization},
 			ContainerCredentials(testRole), provider, slog.New(slog.DiscardHandler), metrics)))
 	}
 	const right = "\nAuthorization: right"
@@ -62,18 +64,18 @@ func TestMetricsCountRequests(t *testing.T) {
 		"MKCOL /v1/credentials HTTP/1.1\nHost: localhost" + right,
 	} {
 		for _, addr := range addrs {
-			exchange(t, addr, request)
+			rawhttp.Exchange(t, addr, request)
 		}
 	}
 	checkMetrics(t, reg, `
-# HELP irsa_sidecar_requests_refused_total Requests for credentials that were refused, by the first thing wrong with them.
+# HELP irsa_sidecar_requests_refused_total Rejected requests for credentials, by reason.
 # TYPE irsa_sidecar_requests_refused_total counter
 irsa_sidecar_requests_refused_total{reason="authorization"} 2
 irsa_sidecar_requests_refused_total{reason="forwarded"} 2
 irsa_sidecar_requests_refused_total{reason="host"} 2
 irsa_sidecar_requests_refused_total{reason="method"} 2
 irsa_sidecar_requests_refused_total{reason="path"} 4
-# HELP irsa_sidecar_requests_total Requests for credentials, by the status code of the answer.
+# HELP irsa_sidecar_requests_total Requests for credentials, by HTTP status code of the answer.
 # TYPE irsa_sidecar_requests_total counter
 irsa_sidecar_requests_total{code="200"} 3
 irsa_sidecar_requests_total{code="400"} 0

@@ -10,17 +10,17 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws/arn"
 )
 
-// Renderer writes credentials as the clients of a door read them.
+// Renderer writes credentials in the form that the clients of an endpoint read.
 type Renderer func(aws.Credentials) []byte
 
 // ContainerCredentials renders the answer of the container credentials
 // endpoint: https://docs.aws.amazon.com/sdkref/latest/guide/feature-container-credentials.html
 //
-// Every field is always there. Where the credentials name no account, it is that
+// Every field is always there. If the credentials name no account, it is the account
 // of role.
 func ContainerCredentials(role arn.ARN) Renderer {
 	return func(c aws.Credentials) []byte {
-		body, _ := json.Marshal(struct { // strings always can be marshalled
+		body, _ := json.Marshal(struct { // strings can always be marshalled
 			AccessKeyID     string `json:"AccessKeyId"`
 			SecretAccessKey string
 			Token           string
@@ -42,10 +42,10 @@ func ContainerCredentials(role arn.ARN) Renderer {
 // InstanceCredentials renders the document of a role at the instance metadata
 // service: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instance-metadata-security-credentials.html
 //
-// Code is what the SDKs for Go and .NET look at first. LastUpdated is the time of
-// rendering, which is that of the first request for these credentials.
+// The SDKs for Go and .NET check Code first. LastUpdated is the time of rendering, which
+// is the time of the first request for these credentials.
 func InstanceCredentials(c aws.Credentials) []byte {
-	body, _ := json.Marshal(struct { // strings always can be marshalled
+	body, _ := json.Marshal(struct { // strings can always be marshalled
 		Code            string
 		LastUpdated     string
 		Type            string
@@ -65,14 +65,14 @@ func InstanceCredentials(c aws.Credentials) []byte {
 	return body
 }
 
-// InstanceProfile renders iam/info of the instance metadata service, as of an
-// instance whose profile is named after role. Some programs take their account
-// from it. There is no profile, and so no id of one.
+// InstanceProfile renders iam/info of the instance metadata service, as for an instance
+// whose profile has the name of role. Some programs take their account from it. There
+// is no profile, so its id is empty.
 func InstanceProfile(role arn.ARN) Renderer {
 	profile := role
 	profile.Resource = "instance-profile/" + path.Base(role.Resource)
 	return func(aws.Credentials) []byte {
-		body, _ := json.Marshal(struct { // strings always can be marshalled
+		body, _ := json.Marshal(struct { // strings can always be marshalled
 			Code               string
 			LastUpdated        string
 			InstanceProfileARN string `json:"InstanceProfileArn"`
@@ -82,7 +82,7 @@ func InstanceProfile(role arn.ARN) Renderer {
 	}
 }
 
-// timestamp writes a time in UTC with whole seconds and a Z, the one form that all
+// timestamp writes a time in UTC with whole seconds and a Z, the only form that all
 // SDKs parse.
 func timestamp(t time.Time) string {
 	return t.UTC().Format(time.RFC3339)

@@ -10,17 +10,19 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials/endpointcreds"
+
+	"irsa-sidecar/test/rawhttp"
 )
 
 // The door as a current SDK sees it.
 func TestSDK(t *testing.T) {
 	t.Parallel()
-	denied := aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
+	denied := providerFunc(func(context.Context) (aws.Credentials, error) {
 		return aws.Credentials{}, &failure{"AccessDenied", "look at the trust policy"}
 	})
 	tests := []struct {
 		name     string
-		provider aws.CredentialsProvider
+		provider Provider
 		path     string
 		token    string
 		want     []string // what the error must contain; none: there must be none
@@ -35,12 +37,12 @@ func TestSDK(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			addr := serve(t, newDoor(tt.provider, mustAuthorize(t, "right")))
+			addr := serve(t, newEndpoint(tt.provider, NewAuthorization("right")))
 			transport := new(http.Transport)
 			t.Cleanup(transport.CloseIdleConnections)
 			client := endpointcreds.New("http://"+addr+tt.path, func(o *endpointcreds.Options) {
 				o.AuthorizationToken = tt.token
-				o.HTTPClient = &http.Client{Transport: transport, Timeout: patience}
+				o.HTTPClient = &http.Client{Transport: transport, Timeout: rawhttp.Patience}
 				o.Retryer = aws.NopRetryer{}
 			})
 			got, err := client.Retrieve(t.Context())

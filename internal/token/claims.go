@@ -8,9 +8,8 @@ import (
 	"time"
 )
 
-// Claims are what a token says of itself: the four claims that STS compares
-// with the trust policy of the role and its OIDC provider. Nothing here is
-// verified.
+// Claims are the four claims of a token that STS compares with the trust policy of the
+// role and with its OIDC provider. Nothing here is verified.
 type Claims struct {
 	Issuer   string
 	Subject  string

@@ -1,8 +1,8 @@
-// Package token reads the projected service account token of a pod and tells
-// when the kubelet has replaced it.
+// Package token reads the projected service account token of a pod and reports when the
+// kubelet has replaced it.
 //
-// It exists because the kubelet publishes a token in a way that is easily
-// missed: no file is ever written, a symbolic link two steps away is renamed.
+// It exists because the kubelet publishes a token in a way that is easily missed: it
+// never writes the file, but renames a symbolic link two steps away.
 package token
 
 import (
@@ -25,14 +25,13 @@ const maxFileSize = maxLength + 1_000
 // stscreds.IdentityTokenRetriever and is safe for concurrent use.
 type File string
 
-// GetIdentityToken reads the token from the disk, at every call: the kubelet
-// replaces it, and a copy kept for long is a copy that has expired.
+// GetIdentityToken reads the token from the disk, at every call: the kubelet replaces it,
+// and a copy that is kept for long has expired.
 //
-// It returns what the file holds, white space around it removed, if that can
-// be a token: a JWT in compact form (RFC 7519, three base64url segments) of at
-// most 20,000 characters. Whether it is a good one is for STS to judge. Else
-// the error says what is wrong and what to do, never what the file holds; its
-// ErrorCode is "token".
+// It returns what the file holds, without white space around it, if that can be a token:
+// a JWT in compact form (RFC 7519, three base64url segments) of at most 20,000
+// characters. Whether it is a good one is for STS to judge. Otherwise the error says what
+// is wrong and what to do, never what the file holds; its ErrorCode is "token".
 func (f File) GetIdentityToken() ([]byte, error) {
 	raw, err := f.read()
 	if err != nil {
@@ -62,10 +61,10 @@ func (f File) read() ([]byte, error) {
 	return raw, nil
 }
 
-// advice is what to do about a file that holds something else than a token.
+// advice is what to do about a file that does not hold a token.
 const advice = "name a file that the kubelet writes, from a projected volume with a serviceAccountToken source"
 
-// explain turns an error of the os package into one that says what to do.
+// explain turns an error of package os into one that says what to do.
 func explain(err error) error {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -73,20 +72,20 @@ func explain(err error) error {
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("is not readable for user id %d: set fsGroup in the pod's securityContext", os.Getuid())
 	}
-	// Without the path, which fileError says.
+	// Without the path, which fileError names.
 	if pathErr, ok := errors.AsType[*fs.PathError](err); ok {
 		err = pathErr.Err
 	}
 	return fmt.Errorf("cannot be read: %w: %s", err, advice)
 }
 
-// plausible tells why raw cannot be a token, or returns nil.
+// plausible returns why raw cannot be a token, nil if it can.
 func plausible(raw []byte) error {
 	if len(raw) == 0 {
 		return errors.New("is empty")
 	}
 	if len(raw) > maxLength {
-		return fmt.Errorf("holds %d characters, STS takes at most %d", len(raw), maxLength)
+		return fmt.Errorf("holds %d characters, STS accepts at most %d", len(raw), maxLength)
 	}
 	segments := bytes.Split(raw, []byte("."))
 	if len(segments) != 3 {
@@ -102,7 +101,7 @@ func plausible(raw []byte) error {
 
 // decodeSegment decodes base64url without padding, the encoding of RFC 7515.
 func decodeSegment(segment []byte) ([]byte, error) {
-	// The decoder skips line breaks, which no token contains.
+	// The decoder skips line breaks, which no token has.
 	if bytes.ContainsAny(segment, "\r\n") {
 		return nil, errors.New("line break")
 	}

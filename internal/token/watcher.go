@@ -12,31 +12,32 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promauto"
 )
 
-// pollPeriod is how long a new token can go unnoticed where inotify does not
-// work: its instances can be used up, a file system can lack it, a queue can
-// overflow. A token is replaced when a fifth of its life is left, two minutes
-// at the least; twice that often is enough and wakes an idle machine rarely.
+// pollPeriod is how long a new token can go unnoticed if inotify does not work: its
+// instances can be used up, a file system can lack it, a queue can overflow. A token is
+// replaced when a fifth of its lifetime is left, at least two minutes; half of that is
+// often enough and rarely wakes an idle machine.
 const pollPeriod = time.Minute
 
-// settleTime is how long a look waits after an event: publishing a token makes
-// a handful of them, and a file that flaps must not keep a core busy.
+// settleTime is how long the watcher waits after an event before it reads the file:
+// publishing a token causes a handful of events, and a file that flaps must not keep a
+// core busy.
 const settleTime = 200 * time.Millisecond
 
-// Watcher tells when the token in a file has been replaced, logs what the new
-// one claims and keeps the metrics about it.
+// Watcher reports when the token in a file has been replaced, logs the claims of the new
+// one and keeps the metrics about it.
 type Watcher struct {
 	file    File
 	log     *slog.Logger
 	metrics *metrics
-	last    sight
+	last    observation
 }
 
-// sight is what the last look at the file found.
-type sight struct {
+// observation is what the last read of the file found.
+type observation struct {
 	usable  bool
 	sum     [sha256.Size]byte // of the last usable token
 	expiry  time.Time         // of the last usable token, zero if unknown
-	expired bool              // that expiry has passed, and the log says so
+	expired bool              // expiry has passed, and the log says so
 }
 
 type metrics struct {
@@ -49,11 +50,11 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	return &metrics{
 		expiration: auto.NewGauge(prometheus.GaugeOpts{
 			Name: "irsa_sidecar_token_expiration_timestamp_seconds",
-			Help: "When the service account token expires, by its own claim; 0: no token seen yet.",
+			Help: "Unix time at which the service account token expires, by its own claim; 0 before the first token.",
 		}),
 		changes: auto.NewCounter(prometheus.CounterOpts{
 			Name: "irsa_sidecar_token_changes_total",
-			Help: "How often the service account token was replaced by another one.",
+			Help: "Replacements of the service account token by another one.",
 		}),
 	}
 }
@@ -63,26 +64,25 @@ func NewWatcher(file File, log *slog.Logger, reg prometheus.Registerer) *Watcher
 	return &Watcher{file: file, log: log, metrics: newMetrics(reg)}
 }
 
-// Watch calls changed, which must not block, whenever the file holds a usable
-// token that it did not hold at the look before; the first sight of a token is
-// such a moment too, but not counted as a change. It returns nil when ctx is
-// done. It must not be called twice.
+// Watch calls changed, which must not block, whenever the file holds a usable token that
+// it did not hold before. That includes the first token, which the metric does not count
+// as a change. Watch returns nil when ctx is done. It must not be called twice.
 //
-// It watches the directory. The kubelet publishes a token by renaming a
-// symbolic link beside it, so that a watch on the file dies at the first
-// rotation, and no event names the file:
+// It watches the directory. The kubelet publishes a token by renaming a symbolic link
+// beside it, so that a watch on the file dies at the first rotation, and no event names
+// the file:
 // https://github.com/kubernetes/kubernetes/blob/master/pkg/volume/util/atomic_writer.go
-// Any event says only that it is time to look; the file says what is true.
+// An event only says that it is time to check; the file says what is true.
 func (w *Watcher) Watch(ctx context.Context, changed func()) error {
 	directory := &directory{path: filepath.Dir(string(w.file)), log: w.log}
 	defer directory.close()
 	poll := time.NewTicker(pollPeriod)
 	defer poll.Stop()
 	for {
-		// Before the look, so that what happens after it is an event; and
-		// each time, because the directory may have been made anew.
+		// Before the check, so that every later change is an event; and each time,
+		// because the directory may have been recreated.
 		directory.watch()
-		if w.look(time.Now()) {
+		if w.check(time.Now()) {
 			changed()
 		}
 		select {
@@ -97,12 +97,12 @@ func (w *Watcher) Watch(ctx context.Context, changed func()) error {
 	}
 }
 
-// look reads the file and tells whether it holds a usable token that it did
-// not hold at the last look.
-func (w *Watcher) look(now time.Time) (changed bool) {
+// check reads the file and reports whether it holds a usable token that it did not hold
+// at the last check.
+func (w *Watcher) check(now time.Time) (changed bool) {
 	raw, err := w.file.GetIdentityToken()
 	if err != nil {
-		// A file that never held a token is the refresh's failure to report.
+		// If the file never held a token, the failing refresh reports that.
 		if w.last.usable {
 			w.log.Warn("token unusable", "error", err.Error())
 		}
@@ -112,7 +112,7 @@ func (w *Watcher) look(now time.Time) (changed bool) {
 	sum := sha256.Sum256(raw)
 	seen := w.last.sum != [sha256.Size]byte{}
 	if sum != w.last.sum {
-		w.last = sight{sum: sum, expiry: w.describe(raw)}
+		w.last = observation{sum: sum, expiry: w.describe(raw)}
 		if seen {
 			w.metrics.changes.Inc()
 		}
@@ -138,15 +138,15 @@ func (w *Watcher) describe(raw []byte) time.Time {
 	return claims.Expiry
 }
 
-// warnIfExpired logs, once for each token, that it has expired. It is sent to
-// STS all the same, whose clock decides.
+// warnIfExpired logs, once for each token, that it has expired. It is sent to STS anyway,
+// whose clock decides.
 func (w *Watcher) warnIfExpired(now time.Time) {
 	if w.last.expired || w.last.expiry.IsZero() || now.Before(w.last.expiry) {
 		return
 	}
 	w.last.expired = true
 	w.log.Warn("token expired", "file", string(w.file), "expiration", w.last.expiry.UTC(),
-		"hint", "the kubelet replaces a token before it expires: see whether the volume is mounted with subPath, which is never updated, whether the kubelet reaches the API server, and whether this clock is right")
+		"hint", "the kubelet replaces a token before it expires: check that the volume is mounted without subPath, which is never updated, that the kubelet reaches the API server, and the clock of this node")
 }
 
 // directory is an inotify watch that may be missing.
@@ -154,7 +154,7 @@ type directory struct {
 	path     string
 	log      *slog.Logger
 	notifier *fsnotify.Watcher
-	broken   bool // and the log says so
+	broken   bool // the watch is missing, and the log says so
 }
 
 // watch starts the watch if it can, or renews it.
@@ -184,7 +184,7 @@ func (d *directory) events() <-chan fsnotify.Event {
 	return d.notifier.Events
 }
 
-// settle lets what follows an event pass.
+// settle lets the events pass that follow one.
 func (d *directory) settle(ctx context.Context) {
 	settled := time.After(settleTime)
 	for {

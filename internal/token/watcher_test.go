@@ -174,7 +174,7 @@ func TestLook(t *testing.T) {
 			t.Fatal(err)
 		}
 		log.Reset()
-		if got := w.look(tt.now); got != tt.want {
+		if got := w.check(tt.now); got != tt.want {
 			t.Errorf("%s: look returned %v", tt.name, got)
 		}
 		if !strings.Contains(log.String(), tt.logs) || tt.silent != "" && strings.Contains(log.String(), tt.silent) {

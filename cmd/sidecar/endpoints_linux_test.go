@@ -1,0 +1,190 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"irsa-sidecar/internal/listen"
+)
+
+const (
+	ecsURL      = "http://169.254.170.2/v1/credentials"
+	metadataURL = "http://169.254.169.254/latest/meta-data/iam/security-credentials/app"
+)
+
+// outcome runs a command and returns how it ends.
+func outcome(cmd *exec.Cmd) (status int, output string) {
+	out, _ := cmd.CombinedOutput() // the status says the same
+	return cmd.ProcessState.ExitCode(), string(out)
+}
+
+// unprivileged has cmd run as a process without any privilege over the network.
+func unprivileged(cmd *exec.Cmd) *exec.Cmd {
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags:  syscall.CLONE_NEWUSER,
+		UidMappings: []syscall.SysProcIDMap{{HostID: 0, ContainerID: 9911, Size: 1}},
+		GidMappings: []syscall.SysProcIDMap{{HostID: 0, ContainerID: 9911, Size: 1}},
+	}
+	return cmd
+}
+
+// P6: nobody outside the pod gets credentials at the addresses of these doors, which
+// can be reached through the pod's other interfaces.
+func TestDoorsAreForThisPodOnly(t *testing.T) {
+	t.Parallel()
+	if !inNamespaces(t) {
+		return
+	}
+	n := newNode(t)
+	mustLinkLocal(t)
+	w := newWorld(t)
+	w.publish(t)
+	p := start(t, w.environment("SIDECAR_ECS_LISTEN=169.254.170.2:80", "SIDECAR_IMDS_LISTEN=169.254.169.254:80"))
+	p.waitForLog(t, "credentials refreshed")
+	key := w.sts.Credentials()[0].AccessKeyID
+	for _, url := range []string{ecsURL, metadataURL} {
+		for _, source := range []string{"", podAddress} {
+			if got := fetch(client("", source), url); !strings.Contains(got, key) {
+				t.Errorf("%s from %q: got %s", url, source, got)
+			}
+		}
+	}
+	go acceptAll(listenECS(t, 81))
+	go acceptAll(listen.Local(listenECS(t, 82)))
+	n.run(func() {
+		removeAddress(t, "lo", metadataAddress+"/32")
+		addRoute(t, metadataAddress+"/32", podAddress)
+		addRoute(t, "169.254.170.2/32", podAddress)
+		if got, err := whatIsSaid("169.254.170.2:81"); got != "hello" {
+			t.Errorf("the test tries nothing: got %q, %v", got, err)
+		}
+		if got, err := whatIsSaid("169.254.170.2:82"); got != "" || errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("where strangers are turned away: got %q, %v", got, err)
+		}
+		for _, address := range []string{"169.254.170.2:80", metadataAddress + ":80"} {
+			if got, err := whatIsSaid(address); !errors.Is(err, syscall.ECONNREFUSED) {
+				t.Errorf("%s from the node: got %q, %v", address, got, err)
+			}
+		}
+	})
+	if status := p.terminate(t); status != 0 {
+		t.Errorf("exit status %d", status)
+	}
+}
+
+// listenECS listens at a port of the ECS address until the test ends.
+func listenECS(t *testing.T, port int) net.Listener {
+	t.Helper()
+	ln, err := net.Listen("tcp", fmt.Sprintf("169.254.170.2:%d", port))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { ln.Close() })
+	return ln
+}
+
+// acceptAll says hello to all whom ln accepts.
+func acceptAll(ln net.Listener) {
+	for {
+		conn, err := ln.Accept()
+		if err != nil {
+			return
+		}
+		io.WriteString(conn, "hello")
+		conn.Close()
+	}
+}
+
+// whatIsSaid connects to an address and returns what comes. It stays in its thread, and
+// so in the network of that.
+func whatIsSaid(address string) (string, error) {
+	conn, err := net.DialTimeout("tcp", address, dialTimeout)
+	if err != nil {
+		return "", err
+	}
+	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(dialTimeout))
+	said, err := io.ReadAll(conn)
+	return string(said), err
+}
+
+// P7: what is missing is told, and what to do.
+func TestDoorsSayWhatTheyLack(t *testing.T) {
+	t.Parallel()
+	if !inNamespaces(t) {
+		return
+	}
+	must(t, unix.Mount("proc", "/proc", "proc", 0, "")) // which unprivileged looks into
+	status, output := outcome(unprivileged(command(t, nil, "link-local")))
+	if status != 1 || !strings.Contains(output, "NET_ADMIN") {
+		t.Errorf("link-local without NET_ADMIN exits with %d: %s", status, output)
+	}
+	environment := newWorld(t).environment("SIDECAR_ECS_LISTEN=169.254.170.2:80")
+	if status, output = outcome(command(t, environment)); status != 1 || !strings.Contains(output, "link-local") {
+		t.Errorf("without the address it exits with %d: %s", status, output)
+	}
+	mustLinkLocal(t)
+	status, output = outcome(unprivileged(command(t, environment)))
+	if status != 1 || !strings.Contains(output, "net.ipv4.ip_unprivileged_port_start") {
+		t.Errorf("without the sysctl it exits with %d: %s", status, output)
+	}
+	write(t, "/proc/sys/net/ipv4/ip_unprivileged_port_start", "80")
+	launch(t, unprivileged(command(t, environment))).waitUntilItListens(t)
+}
+
+// The settings come through to the wire, and the log tells them.
+func TestMetadataDoorAsItIsSet(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.publish(t)
+	p := start(t, w.environment("SIDECAR_IMDS_LISTEN=127.0.0.1:0", "SIDECAR_IMDS_V1=false", "SIDECAR_PATH=/v1/credentials/x"))
+	var started struct {
+		IMDS string `json:"imds_listen"`
+	}
+	line, _, _ := strings.Cut(p.log.String(), "\n")
+	if err := json.Unmarshal([]byte(line), &started); err != nil || started.IMDS == "" {
+		t.Fatalf("the log says %s: %v", line, err)
+	}
+	p.waitForLog(t, "is open to every container of the pod")
+	ask := func(method, path string, header ...string) (status int, body string) {
+		r, err := http.NewRequest(method, "http://"+started.IMDS+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := 0; i < len(header); i += 2 {
+			r.Header.Set(header[i], header[i+1])
+		}
+		resp, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		b, err := io.ReadAll(resp.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return resp.StatusCode, string(b)
+	}
+	if status, body := ask(http.MethodGet, "/latest/meta-data/placement/region"); status != 401 {
+		t.Errorf("without a session: %d %s", status, body)
+	}
+	_, session := ask(http.MethodPut, "/latest/api/token", "X-aws-ec2-metadata-token-ttl-seconds", "21600")
+	if status, body := ask(http.MethodGet, "/latest/meta-data/placement/region", "X-aws-ec2-metadata-token", session); status != 200 || body != "eu-west-1" {
+		t.Errorf("the region: %d %s", status, body)
+	}
+	if status, body := ask(http.MethodGet, "/latest/meta-data/iam/security-credentials/app", "X-aws-ec2-metadata-token", session); status != 200 || !strings.Contains(body, `"Code":"Success"`) {
+		t.Errorf("the credentials: %d %s", status, body)
+	}
+}

@@ -1,0 +1,42 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"irsa-sidecar/internal/config"
+	"irsa-sidecar/internal/credentials"
+	"irsa-sidecar/internal/server"
+)
+
+// handlers are what the sidecar serves.
+type handlers struct {
+	container http.Handler // at the loopback and the ECS address
+	instance  http.Handler
+	admin     http.Handler
+}
+
+func newHandlers(ctx context.Context, cfg *config.Config, refresher *credentials.Refresher, log *slog.Logger, reg *prometheus.Registry) handlers {
+	metrics := server.NewMetrics(reg)
+	access := server.ContainerGuard{Path: cfg.Path, Authorization: newAuthorization(cfg, log)}
+	instance := server.Instance{Role: cfg.Role, Region: cfg.STS.Region, V1: cfg.IMDSV1}
+	return handlers{
+		container: server.NewContainerEndpoint(access, server.ContainerCredentials(cfg.Role), refresher, log, metrics),
+		instance:  server.NewInstanceEndpoint(instance, refresher, log, metrics),
+		admin:     server.NewAdmin(reg, func() error { return readiness(ctx, refresher) }),
+	}
+}
+
+// newAuthorization returns what clients must send, nil if that is nothing.
+func newAuthorization(cfg *config.Config, log *slog.Logger) *server.Authorization {
+	switch {
+	case cfg.AuthorizationTokenFile != "":
+		return server.NewReloadedAuthorization(cfg.AuthorizationToken, cfg.ReadAuthorizationToken, log.With("file", cfg.AuthorizationTokenFile))
+	case cfg.AuthorizationToken != "":
+		return server.NewAuthorization(cfg.AuthorizationToken)
+	}
+	return nil
+}

@@ -1,0 +1,109 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+)
+
+// path returns where credentials are served. It may be a secret: no error repeats it.
+func (l *loader) path() string {
+	value := l.value(keyPath)
+	if !matches(pathRule, value) || len(value) > maxPathLength {
+		l.fail(keyPath, "is not a path such as /v1/credentials: it must start with a slash and have only letters, digits and -._~ between single slashes, at most %d characters in all (if it has a $(NAME) that was not replaced, define NAME before it)", maxPathLength)
+	}
+	return strings.TrimSuffix(value, "/")
+}
+
+// authorization returns the token that clients must send, and the file that it is from.
+func (l *loader) authorization() (token, file string) {
+	value, file := l.value(keyAuthorizationToken), l.value(keyAuthorizationTokenFile)
+	var err error
+	switch {
+	case value != "" && file != "":
+		l.fail(keyAuthorizationTokenFile, "mutually exclusive with %s", l.settings[keyAuthorizationToken].name())
+	case value != "":
+		if token, err = checkToken(value); err != nil {
+			l.fail(keyAuthorizationToken, "%v", err)
+		}
+	case file != "":
+		if token, err = readToken(file); err != nil {
+			l.fail(keyAuthorizationTokenFile, "%v", err)
+		}
+	}
+	return token, file
+}
+
+// ReadAuthorizationToken reads the token that clients must send from its file again. Its
+// errors repeat neither the token nor the name of the file.
+func (c *Config) ReadAuthorizationToken() (string, error) {
+	return readToken(c.AuthorizationTokenFile)
+}
+
+// readToken reads an authorization token from a file. Its errors do not name the file:
+// the name is a token if somebody mixed up the two.
+func readToken(file string) (string, error) {
+	info, err := os.Stat(file)
+	if err != nil {
+		return "", withoutPath(err)
+	}
+	if !info.Mode().IsRegular() {
+		return "", errors.New("not a regular file")
+	}
+	if info.Size() > 2*maxAuthorizationLength {
+		return "", fmt.Errorf("the file has %d bytes, an authorization token has at most %d", info.Size(), maxAuthorizationLength)
+	}
+	raw, err := os.ReadFile(file)
+	if err != nil {
+		return "", withoutPath(err)
+	}
+	return checkToken(string(raw))
+}
+
+func withoutPath(err error) error {
+	if pathErr, ok := errors.AsType[*fs.PathError](err); ok {
+		return pathErr.Err
+	}
+	return err
+}
+
+// checkToken removes white space around a token. Its error says why the token cannot be
+// sent in a header: several SDKs refuse one with a line break, and one of them ends its
+// process (aws-sdk for JavaScript 2).
+func checkToken(token string) (string, error) {
+	token = strings.TrimSpace(token)
+	if token == "" {
+		return "", errors.New("the token is empty")
+	}
+	if len(token) > maxAuthorizationLength {
+		return "", fmt.Errorf("the token has %d bytes, the maximum is %d", len(token), maxAuthorizationLength)
+	}
+	for _, c := range []byte(token) {
+		if c < ' ' || c > '~' {
+			return "", errors.New("the token may hold printable ASCII characters only")
+		}
+	}
+	return token, nil
+}
+
+// checkProxies checks the proxy variables, which net/http reads itself: at every call it
+// would repeat a malformed one, including the password.
+func (l *loader) checkProxies() {
+	for _, variable := range proxyVariables() {
+		value := l.getenv(variable)
+		if value == "" {
+			continue
+		}
+		if !strings.Contains(value, "://") { // net/http also accepts HOST:PORT
+			value = "http://" + value
+		}
+		u, err := url.Parse(value)
+		if err != nil || u.Hostname() == "" || !isPort(u.Port()) || !slices.Contains([]string{"http", "https", "socks5", "socks5h"}, u.Scheme) {
+			l.problems = append(l.problems, variable+": is not the URL of a proxy, such as http://HOST:PORT")
+		}
+	}
+}

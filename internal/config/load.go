@@ -1,0 +1,170 @@
+package config
+
+import (
+	"crypto/x509"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws/arn"
+)
+
+// Config is a configuration that has been checked.
+type Config struct {
+	Command  string
+	LogLevel slog.Level
+
+	// Of LinkLocal alone: the addresses to add.
+	Addresses []netip.Addr
+
+	// Of the other commands.
+	TokenFile   string
+	Role        arn.ARN
+	SessionName string
+	Duration    time.Duration
+	Policy      string // JSON, may be empty
+	PolicyARNs  []string
+	STS         STS
+	Listen      Listen
+	Path        string // without a slash at its end; may be a secret
+	IMDSV1      bool
+	Wait        time.Duration
+
+	// AuthorizationToken is the token that clients must send, empty: none. If
+	// AuthorizationTokenFile is not empty the token is from there and may change:
+	// ReadAuthorizationToken returns the current one.
+	AuthorizationToken     string
+	AuthorizationTokenFile string
+}
+
+// STS says how STS is reached.
+type STS struct {
+	Region       string // may be empty if there is an Endpoint
+	Endpoint     string // URL; empty: the region's
+	UseFIPS      bool
+	UseDualStack bool
+	RootCAs      *x509.CertPool // nil: the system's
+}
+
+// Load reads every setting that the command uses, from the command line and the
+// environment, and the files that they name. Its error is an *Error with everything
+// that is wrong.
+func Load(arguments Arguments, getenv func(string) string) (*Config, error) {
+	l := &loader{arguments: arguments, settings: settings(), getenv: getenv, problems: arguments.problems}
+	cfg := &Config{Command: arguments.Command, LogLevel: l.logLevel()}
+	if arguments.Command == LinkLocal {
+		cfg.Addresses = l.linkLocalAddresses(arguments.operands)
+		return cfg, l.err()
+	}
+	cfg.TokenFile = l.tokenFile()
+	cfg.Role = l.role()
+	cfg.SessionName = l.sessionName()
+	cfg.Duration = l.duration()
+	cfg.Policy = l.policy()
+	cfg.PolicyARNs = l.policyARNs()
+	cfg.STS = l.sts()
+	l.checkPartition(cfg.Role, cfg.STS.Region)
+	l.checkProxies()
+	cfg.Listen = l.listen()
+	cfg.Path = l.path()
+	cfg.AuthorizationToken, cfg.AuthorizationTokenFile = l.authorization()
+	cfg.IMDSV1 = l.boolean(keyIMDSV1)
+	cfg.Wait = l.wait()
+	return cfg, l.err()
+}
+
+// HasDefaultPath reports whether credentials are served at the path where clients ask
+// by default, which is no secret.
+func (c *Config) HasDefaultPath() bool { return c.Path == settings()[keyPath].standard }
+
+// Error is everything that is wrong with a configuration.
+type Error struct {
+	Command  string
+	Problems []string // each names the setting
+	Hints    []string // each for one or more of the problems
+}
+
+// Error returns a header, a line per problem and a line per hint.
+func (e *Error) Error() string {
+	var b strings.Builder
+	plural := "s"
+	if len(e.Problems) == 1 {
+		plural = ""
+	}
+	fmt.Fprintf(&b, "invalid configuration (%d problem%s):", len(e.Problems), plural)
+	for _, problem := range e.Problems {
+		b.WriteString("\n  " + problem)
+	}
+	for _, hint := range e.Hints {
+		b.WriteString("\n  hint: " + hint)
+	}
+	return b.String()
+}
+
+// loader reads settings and collects what is wrong with them.
+type loader struct {
+	arguments Arguments
+	settings  []setting
+	getenv    func(string) string
+	problems  []string
+	hints     []string
+}
+
+// value returns the flag of a setting, or its first variable that is not empty, or its
+// default. An empty flag counts as unset, and hides the variables.
+func (l *loader) value(k key) string {
+	s := l.settings[k]
+	value, isFlag := l.arguments.flags[s.flag]
+	if !isFlag {
+		for _, variable := range s.variables {
+			if value = l.getenv(variable); value != "" {
+				break
+			}
+		}
+	}
+	if value == "" {
+		return s.standard
+	}
+	return value
+}
+
+// required returns the value of a setting that must be set.
+func (l *loader) required(k key) string {
+	value := l.value(k)
+	if value == "" {
+		l.fail(k, "is required")
+		l.hint(l.missingCause())
+	}
+	return value
+}
+
+// fail adds a problem with a setting.
+func (l *loader) fail(k key, format string, args ...any) {
+	l.problems = append(l.problems, l.settings[k].name()+": "+fmt.Sprintf(format, args...))
+}
+
+// hint adds a hint, once.
+func (l *loader) hint(text string) {
+	if !slices.Contains(l.hints, text) {
+		l.hints = append(l.hints, text)
+	}
+}
+
+func (l *loader) err() error {
+	if len(l.problems) == 0 {
+		return nil
+	}
+	return &Error{Command: l.arguments.Command, Problems: l.problems, Hints: l.hints}
+}
+
+// missingCause says why token and role are usually missing.
+func (l *loader) missingCause() string {
+	// https://github.com/aws/amazon-eks-pod-identity-webhook sets one kind or the other.
+	if l.getenv("AWS_CONTAINER_CREDENTIALS_FULL_URI") != "" || l.getenv("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE") != "" {
+		return "this service account has an EKS Pod Identity association, for which the webhook sets only AWS_CONTAINER_ variables: write role, region and token volume in the pod by hand, or remove the association"
+	}
+	return "the EKS pod identity webhook and deploy/inject set this if the service account has the annotation eks.amazonaws.com/role-arn before the pod is created; without them write it in the pod"
+}

@@ -1,0 +1,75 @@
+package config
+
+import (
+	"regexp"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws/arn"
+)
+
+const (
+	regionRule = `^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`
+
+	// zoneRule matches availability zones (eu-west-1a), local zones (us-west-2-lax-1a)
+	// and Wavelength zones (us-east-1-wl1-bos-wlz-1); the first group is their region.
+	zoneRule = `^([a-z-]+-\d+)(?:[a-z]|-[a-z]{3}-\d+[a-z]|-wl\d+-[a-z]{3}-wlz-\d+)$`
+)
+
+func (l *loader) region() string {
+	value := l.value(keyRegion)
+	switch {
+	case value == "" && l.value(keySTSEndpoint) == "":
+		l.fail(keyRegion, "is required unless an STS endpoint is set: the EKS pod identity webhook sets it; without the webhook write the cluster's region in the pod")
+	case value != "" && !matches(regionRule, value):
+		l.fail(keyRegion, "%q is not the name of a region, such as eu-west-1", value)
+	default:
+		if zone := regexp.MustCompile(zoneRule).FindStringSubmatch(value); zone != nil && partitionOf(zone[1]) != "" {
+			l.fail(keyRegion, "%q is a zone, not a region: set its region, %s", value, zone[1])
+		}
+	}
+	return value
+}
+
+// checkPartition checks that role and region are in the same AWS partition: STS of one
+// partition knows no role of another. It lets partitions and regions pass that are not
+// AWS's.
+func (l *loader) checkPartition(role arn.ARN, region string) {
+	of := partitionOf(region)
+	if of == "" || of == role.Partition || !isPartition(role.Partition) {
+		return
+	}
+	l.fail(keyRoleARN, "is in the partition %s, and the region %s in the partition %s: set a role and a region of the same partition", role.Partition, region, of)
+}
+
+// partitions returns the AWS partitions and what their regions look like, as in the
+// partitions.json of the AWS SDKs.
+func partitions() map[string]string {
+	return map[string]string{
+		"aws":        `^(us|eu|ap|sa|ca|me|af|il|mx)-[a-z]+-\d+$`,
+		"aws-cn":     `^cn-[a-z]+-\d+$`,
+		"aws-us-gov": `^us-gov-[a-z]+-\d+$`,
+		"aws-iso":    `^us-iso-[a-z]+-\d+$`,
+		"aws-iso-b":  `^us-isob-[a-z]+-\d+$`,
+		"aws-iso-e":  `^eu-isoe-[a-z]+-\d+$`,
+		"aws-iso-f":  `^us-isof-[a-z]+-\d+$`,
+		"aws-eusc":   `^eusc-de-[a-z]+-\d+$`,
+	}
+}
+
+func isPartition(name string) bool {
+	_, ok := partitions()[name]
+	return ok
+}
+
+// partitionOf returns the partition of a region, "" if it is not AWS's.
+func partitionOf(region string) string {
+	if !strings.Contains(region, "-") {
+		return ""
+	}
+	for name, rule := range partitions() {
+		if matches(rule, region) {
+			return name
+		}
+	}
+	return ""
+}

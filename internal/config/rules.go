@@ -1,0 +1,226 @@
+package config
+
+import (
+	"crypto/x509"
+	"encoding/json"
+	"log/slog"
+	"net/netip"
+	"net/url"
+	"os"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/aws/aws-sdk-go-v2/aws/arn"
+)
+
+// The rules of STS and IAM, as regular expressions:
+// https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRoleWithWebIdentity.html
+const (
+	sessionNameRule = `^[\w+=,.@-]{2,64}$`
+	roleRule        = `^arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+$`
+	policyARNRule   = `^arn:aws[a-z-]*:iam::(\d{12}|aws):policy/[\w+=,.@/-]+$`
+	pathRule        = `^(/[\w~-][\w.~-]*)+/?$`
+)
+
+// matches reports whether a value keeps a rule. Rules are compiled where they are used,
+// once or twice at start, so that they do not stay in memory.
+func matches(rule, value string) bool {
+	return regexp.MustCompile(rule).MatchString(value)
+}
+
+func (l *loader) logLevel() (level slog.Level) {
+	value := l.value(keyLogLevel)
+	if !slices.Contains(logLevels(), strings.ToLower(value)) || level.UnmarshalText([]byte(value)) != nil {
+		l.fail(keyLogLevel, "%q is not one of %s", value, strings.Join(logLevels(), ", "))
+	}
+	return level
+}
+
+func (l *loader) tokenFile() string {
+	value := l.required(keyTokenFile)
+	if isJWT(value) {
+		l.fail(keyTokenFile, "is a token, not the name of a file with one")
+	}
+	return value
+}
+
+// isJWT reports whether a value looks like a token: three segments, the first of which is
+// a JSON object in base64url (RFC 7519).
+func isJWT(value string) bool {
+	return strings.HasPrefix(value, "eyJ") && strings.Count(value, ".") == 2
+}
+
+func (l *loader) role() arn.ARN {
+	value := l.required(keyRoleARN)
+	if value == "" {
+		return arn.ARN{}
+	}
+	role, err := arn.Parse(value)
+	if err != nil || !matches(roleRule, value) {
+		l.fail(keyRoleARN, "%q is not the ARN of a role, such as arn:aws:iam::123456789012:role/NAME", value)
+	}
+	return role
+}
+
+func (l *loader) sessionName() string {
+	value := l.value(keySessionName)
+	if value == "" {
+		return defaultSessionName(os.Hostname())
+	}
+	if !matches(sessionNameRule, value) {
+		l.fail(keySessionName, "%q is not 2 to 64 letters, digits and _+=,.@-", value)
+	}
+	return value
+}
+
+// defaultSessionName makes a host name, which in a pod is the pod's, a valid session
+// name.
+func defaultSessionName(host string, err error) string {
+	if err != nil {
+		return "irsa-sidecar"
+	}
+	name := regexp.MustCompile(`[^\w+=,.@-]`).ReplaceAllString(host, "-")
+	if len(name) < 2 {
+		name = "irsa-sidecar-" + name
+	}
+	return name[:min(len(name), 64)]
+}
+
+func (l *loader) duration() time.Duration {
+	value := l.value(keyDuration)
+	d, err := time.ParseDuration(value)
+	if err != nil || d < minDuration || d > maxDuration || d%time.Second != 0 {
+		l.fail(keyDuration, "%q is not a duration from %s to %s in whole seconds, such as 1h or 90m", value, inWords(minDuration), inWords(maxDuration))
+	}
+	return d
+}
+
+func (l *loader) wait() time.Duration {
+	value := l.value(keyWait)
+	d, err := time.ParseDuration(value)
+	if err != nil || d < 0 || d > maxWait {
+		l.fail(keyWait, "%q is not a duration up to %s, such as 10s", value, inWords(maxWait))
+	}
+	return d
+}
+
+func (l *loader) policy() string {
+	file := l.value(keySessionPolicyFile)
+	if file == "" {
+		return ""
+	}
+	if json.Valid([]byte(file)) {
+		l.fail(keySessionPolicyFile, "is a policy, not the name of a file with one")
+		return ""
+	}
+	policy, err := os.ReadFile(file)
+	switch {
+	case err != nil:
+		l.fail(keySessionPolicyFile, "%v", err)
+	case !json.Valid(policy):
+		l.fail(keySessionPolicyFile, "%s does not hold JSON", file)
+	case utf8.RuneCount(policy) > maxPolicyLength:
+		l.fail(keySessionPolicyFile, "%s has %d characters, STS accepts at most %d", file, utf8.RuneCount(policy), maxPolicyLength)
+	}
+	return string(policy)
+}
+
+func (l *loader) policyARNs() []string {
+	value := l.value(keySessionPolicyARNs)
+	if value == "" {
+		return nil
+	}
+	arns := strings.Split(value, ",")
+	if len(arns) > maxPolicyARNs {
+		l.fail(keySessionPolicyARNs, "has %d policies, STS accepts at most %d", len(arns), maxPolicyARNs)
+	}
+	for i, a := range arns {
+		arns[i] = strings.TrimSpace(a)
+		if !matches(policyARNRule, arns[i]) {
+			l.fail(keySessionPolicyARNs, "entry %d is not the ARN of a policy, such as arn:aws:iam::123456789012:policy/NAME; entries are separated by commas", i+1)
+		}
+	}
+	return arns
+}
+
+func (l *loader) sts() STS {
+	s := STS{
+		Region:       l.region(),
+		Endpoint:     l.value(keySTSEndpoint),
+		UseFIPS:      l.boolean(keyUseFIPS),
+		UseDualStack: l.boolean(keyUseDualStack),
+		RootCAs:      l.rootCAs(),
+	}
+	if s.Endpoint == "" {
+		return s
+	}
+	if !isEndpoint(s.Endpoint) {
+		l.fail(keySTSEndpoint, "is not a URL of the form https://HOST[:PORT][/PATH]")
+	}
+	if s.UseFIPS || s.UseDualStack {
+		l.fail(keySTSEndpoint, "mutually exclusive with %s and %s, which choose the endpoint", l.settings[keyUseFIPS].name(), l.settings[keyUseDualStack].name())
+	}
+	return s
+}
+
+// isEndpoint reports whether a URL has nothing but scheme, host and path: anything else
+// may be a secret, and would be in messages.
+func isEndpoint(s string) bool {
+	u, err := url.Parse(s)
+	if err != nil {
+		return false
+	}
+	bare := url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}
+	return (u.Scheme == "https" || u.Scheme == "http") && u.Hostname() != "" && isPort(u.Port()) && strings.EqualFold(bare.String(), s)
+}
+
+// IsPlaintext reports whether STS is called without TLS, and not over loopback.
+func (s STS) IsPlaintext() bool {
+	u, err := url.Parse(s.Endpoint)
+	if err != nil || u.Scheme != "http" {
+		return false
+	}
+	ip, err := netip.ParseAddr(u.Hostname())
+	return u.Hostname() != "localhost" && (err != nil || !ip.IsLoopback())
+}
+
+// isPort reports whether a string is a port, or empty.
+func isPort(s string) bool {
+	_, err := strconv.ParseUint(s, 10, 16)
+	return s == "" || err == nil
+}
+
+func (l *loader) boolean(k key) bool {
+	value := l.value(k)
+	switch strings.ToLower(value) {
+	case "true":
+		return true
+	case "false":
+	default:
+		l.fail(k, "%q is neither true nor false", value)
+	}
+	return false
+}
+
+// rootCAs returns the certificates of AWS_CA_BUNDLE, which as in every SDK replace the
+// system's.
+func (l *loader) rootCAs() *x509.CertPool {
+	file := l.value(keyCABundle)
+	if file == "" {
+		return nil
+	}
+	bundle, err := os.ReadFile(file)
+	if err != nil {
+		l.fail(keyCABundle, "%v", err)
+		return nil
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(bundle) {
+		l.fail(keyCABundle, "%s holds no certificate in PEM form", file)
+	}
+	return pool
+}

@@ -1,0 +1,211 @@
+package config
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"irsa-sidecar/test/golden"
+)
+
+func TestTable(t *testing.T) {
+	names := map[string]bool{}
+	for i, s := range settings() {
+		if int(s.key) != i {
+			t.Errorf("%s has key %d and is row %d", s.name(), s.key, i)
+		}
+		if s.secret && s.flag != "" {
+			t.Errorf("--%s may be a secret, and has a flag", s.flag)
+		}
+		if len(s.variables) == 0 || s.help == "" || (s.standard == "") == (s.note == "") || s.usedBy == 0 || (s.flag == "") != (s.placeholder == "") {
+			t.Errorf("%s: the row is incomplete: %+v", s.name(), s)
+		}
+		for _, name := range append([]string{s.flag}, s.variables...) {
+			if name != "" && names[name] {
+				t.Errorf("%s is in two rows", name)
+			}
+			names[name] = true
+		}
+	}
+}
+
+// Each command reads the settings that the table says it uses, and no other variable
+// except two that explain why settings are missing.
+func TestCommandsReadWhatTheTableSays(t *testing.T) {
+	for command, by := range map[string]commands{Serve: byServe, Ready: byReady, LinkLocal: byLinkLocal} {
+		read := map[string]bool{"AWS_CONTAINER_CREDENTIALS_FULL_URI": true, "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": true}
+		want := map[string]bool{"AWS_CONTAINER_CREDENTIALS_FULL_URI": true, "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": true}
+		Load(Arguments{Command: command}, func(name string) string {
+			read[name] = true
+			return ""
+		})
+		for _, s := range settings() {
+			if s.usedBy&by == 0 || s.key == keyNoProxy { // which net/http reads
+				continue
+			}
+			for _, variable := range s.variables {
+				want[variable] = true
+			}
+		}
+		for name := range want {
+			if !read[name] {
+				t.Errorf("command %q does not read %s", command, name)
+			}
+		}
+		for name := range read {
+			if !want[name] {
+				t.Errorf("command %q reads %s, which the table does not say", command, name)
+			}
+		}
+	}
+}
+
+func TestDefaultsAreValid(t *testing.T) {
+	if _, err := load(nil, webhook()); err != nil {
+		t.Error(err)
+	}
+	required := 0
+	for _, s := range settings() {
+		if s.note != "required" {
+			continue
+		}
+		required++
+		env := webhook()
+		for _, variable := range s.variables {
+			delete(env, variable)
+		}
+		if _, err := load(nil, env); err == nil || !strings.Contains(err.Error(), s.name()+": is required") {
+			t.Errorf("without %s: %v", s.name(), err)
+		}
+	}
+	if required == 0 {
+		t.Error("no setting is required")
+	}
+}
+
+// No error repeats the value of a setting that may be a secret.
+func TestSecretsAreNotRepeated(t *testing.T) {
+	for _, s := range settings() {
+		for _, variable := range s.variables {
+			env := webhook()
+			env[variable] = "hunter2\x00://"
+			if _, err := load(nil, env); s.secret && err == nil || s.secret && strings.Contains(err.Error(), "hunter2") {
+				t.Errorf("%s: %v", variable, err)
+			}
+		}
+	}
+}
+
+func TestDocument(t *testing.T) {
+	golden.Section(t, "../../docs/configuration.md", "settings", settingsDocument())
+	golden.Section(t, "../../docs/configuration.md", "usage", "```text\n"+Usage()+"```")
+}
+
+// settingsDocument returns the table as Markdown.
+func settingsDocument() string {
+	var b strings.Builder
+	for _, section := range sections() {
+		fmt.Fprintf(&b, "### %s\n\n| flag | environment variable | default | used by | meaning |\n|---|---|---|---|---|\n", section.title)
+		for _, s := range section.settings {
+			flag := "–"
+			if s.flag != "" {
+				flag = "`--" + s.flag + "`"
+			}
+			var users []string
+			for i, name := range []string{"serve", Ready, LinkLocal} {
+				if s.usedBy&(1<<i) != 0 {
+					users = append(users, name)
+				}
+			}
+			without := s.note
+			if s.standard != "" {
+				without = "`" + s.standard + "`"
+			}
+			fmt.Fprintf(&b, "| %s | `%s` | %s | %s | %s |\n", flag, strings.Join(s.variables, "`, `"), without, strings.Join(users, ", "), s.help)
+		}
+		b.WriteString("\n")
+	}
+	return b.String()
+}
+
+// What the tree outside the code says about settings is what the table says.
+func TestTreeKnowsTheSettings(t *testing.T) {
+	variables := map[string]bool{}
+	for _, s := range settings() {
+		for _, variable := range s.variables {
+			variables[variable] = true
+		}
+	}
+	variable := regexp.MustCompile(`\bSIDECAR_[A-Z0-9_]+`)
+	comment := regexp.MustCompile(`(?m)^ *#.*$`)
+	flag := regexp.MustCompile(`[("' ]--([a-z][a-z0-9-]+)`)
+	found := 0
+	for file, text := range tree(t) {
+		for _, name := range variable.FindAllString(text, -1) {
+			found++
+			if !variables[name] {
+				t.Errorf("%s names %s, which is no setting", file, name)
+			}
+		}
+		if filepath.Ext(file) != ".yaml" {
+			continue
+		}
+		// Every flag in a manifest is the sidecar's, comments aside.
+		for _, m := range flag.FindAllStringSubmatch(comment.ReplaceAllString(text, ""), -1) {
+			if !hasFlag(m[1]) {
+				t.Errorf("%s names --%s, which is no flag", file, m[1])
+			}
+		}
+	}
+	if found < 20 {
+		t.Errorf("only %d variables in the tree", found)
+	}
+}
+
+// The defaults that the manifests rely on.
+func TestManifestsKnowTheDefaults(t *testing.T) {
+	table := settings()
+	uri := "http://" + table[keyListen].standard + table[keyPath].standard
+	_, adminPort, _ := strings.Cut(table[keyAdminListen].standard, ":")
+	_, port, _ := strings.Cut(table[keyListen].standard, ":")
+	for file, wants := range map[string][]string{
+		"../../deploy/component/sidecar/pod.yaml": {uri, "containerPort: " + adminPort},
+		"../../deploy/inject/policy.yaml":         {uri, "containerPort: " + adminPort},
+		"../../deploy/guard/pod.yaml":             {port, adminPort},
+		"../../README.md":                         {uri},
+	} {
+		raw, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range wants {
+			if !strings.Contains(string(raw), want) {
+				t.Errorf("%s lacks %s", file, want)
+			}
+		}
+	}
+}
+
+// tree returns the manifests and documents.
+func tree(t *testing.T) map[string]string {
+	files := map[string]string{}
+	for _, root := range []string{"../../deploy", "../../docs", "../../README.md", "../../SECURITY.md"} {
+		err := filepath.WalkDir(root, func(name string, entry fs.DirEntry, err error) error {
+			if err != nil || entry.IsDir() || !slices.Contains([]string{".md", ".yaml"}, filepath.Ext(name)) {
+				return err
+			}
+			raw, err := os.ReadFile(name)
+			files[name] = string(raw)
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return files
+}

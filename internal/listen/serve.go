@@ -1,0 +1,62 @@
+package listen
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+)
+
+const (
+	// A client on the same machine sends its headers at once.
+	readTimeout  = 5 * time.Second
+	writeTimeout = 10 * time.Second
+
+	// idleTimeout is longer than SDKs keep idle connections, so that mostly the
+	// client closes one: when the server does so while a request is on its way,
+	// some clients see a reset.
+	idleTimeout = 3 * time.Minute
+
+	// drainTime is how long requests in flight may take at shutdown. Shutdown
+	// itself would wait five seconds for a connection that never sent a request.
+	drainTime = 800 * time.Millisecond
+
+	maxHeaderBytes = 8 << 10
+)
+
+// Serve answers the requests on ln with handler until ctx is done; then it closes ln,
+// answers what is in flight and returns nil, all within a second. It returns an error
+// only if ln is closed before that.
+//
+// A client can neither hold it up nor fill its memory: headers, bodies and idle
+// connections have time limits, and limit bounds the number of connections.
+func Serve(ctx context.Context, ln net.Listener, handler http.Handler, limit *Limit, log *slog.Logger) error {
+	srv := &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: readTimeout,
+		ReadTimeout:       readTimeout,
+		WriteTimeout:      writeTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+		ConnState:         limit.track,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+		// Otherwise net/http answers OPTIONS * itself, whoever asks.
+		DisableGeneralOptionsHandler: true,
+	}
+	drained := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(drained)
+		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
+		defer cancel()
+		if srv.Shutdown(grace) != nil {
+			srv.Close()
+		}
+	})
+	err := srv.Serve(limit.listener(ln, log))
+	if stop() {
+		return err
+	}
+	<-drained
+	return nil
+}

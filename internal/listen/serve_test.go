@@ -1,0 +1,307 @@
+package listen
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"irsa-sidecar/test/rawhttp"
+)
+
+// pipes is a listener whose connections are net.Pipes, so that Serve can be
+// watched in a synctest bubble.
+type pipes struct {
+	conns  chan net.Conn
+	closed chan struct{}
+	once   sync.Once
+}
+
+func newPipes() *pipes {
+	return &pipes{conns: make(chan net.Conn), closed: make(chan struct{})}
+}
+
+func (p *pipes) Accept() (net.Conn, error) {
+	select {
+	case conn := <-p.conns:
+		return conn, nil
+	case <-p.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+func (p *pipes) Close() error {
+	p.once.Do(func() { close(p.closed) })
+	return nil
+}
+
+func (p *pipes) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 9911} }
+
+// dial returns the client's end of a new connection.
+func (p *pipes) dial(t testing.TB) net.Conn {
+	t.Helper()
+	client, server := net.Pipe()
+	t.Cleanup(func() { client.Close() })
+	p.conns <- server
+	return client
+}
+
+// Every kind of connection that a sidecar may have when its pod ends.
+func TestServeEndsWithinASecond(t *testing.T) {
+	tests := []struct {
+		name  string
+		begin func(*testing.T, net.Conn) // what the client does first
+		takes time.Duration              // until a request is answered
+		want  time.Duration              // at most, until Serve returns
+	}{
+		{
+			name:  "nothing sent",
+			begin: func(*testing.T, net.Conn) {},
+			want:  800 * time.Millisecond,
+		},
+		{
+			name:  "half a request",
+			begin: func(_ *testing.T, conn net.Conn) { io.WriteString(conn, goodRequest[:20]) },
+			want:  800 * time.Millisecond,
+		},
+		{
+			name: "idle",
+			begin: func(t *testing.T, conn net.Conn) {
+				io.WriteString(conn, goodRequest)
+				if _, err := http.ReadResponse(bufio.NewReader(conn), nil); err != nil {
+					t.Error(err)
+				}
+			},
+			want: 10 * time.Millisecond,
+		},
+		{
+			name:  "request in flight",
+			begin: func(_ *testing.T, conn net.Conn) { io.WriteString(conn, goodRequest) },
+			takes: 300 * time.Millisecond,
+			want:  800 * time.Millisecond,
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				content := answering()
+				handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					time.Sleep(tt.takes)
+					content.ServeHTTP(w, r)
+				})
+				ctx, cancel := context.WithCancel(t.Context())
+				ended := make(chan error, 1)
+				ln := newPipes()
+				go func() {
+					ended <- Serve(ctx, ln, handler, NewLimit(CredentialsConnections), slog.New(slog.DiscardHandler))
+				}()
+				conn := ln.dial(t)
+				tt.begin(t, conn)
+				synctest.Wait()
+
+				raw := make(chan string, 1)
+				go func() {
+					all, _ := io.ReadAll(conn)
+					raw <- string(all)
+				}()
+				start := time.Now()
+				cancel()
+				if err := <-ended; err != nil {
+					t.Errorf("Serve: %v", err)
+				}
+				if elapsed := time.Since(start); elapsed < tt.takes || elapsed > tt.want {
+					t.Errorf("ended after %v, want %v to %v", elapsed, tt.takes, tt.want)
+				}
+				if _, err := ln.Accept(); !errors.Is(err, net.ErrClosed) {
+					t.Errorf("the listener is not closed: %v", err)
+				}
+				last := <-raw
+				if tt.takes == 0 {
+					return
+				}
+				if got := rawhttp.Parse(t, last); got.Status != http.StatusOK || got.Body != golden {
+					t.Errorf("got %d %s", got.Status, got.Body)
+				}
+			})
+		})
+	}
+}
+
+// The same with real sockets, all kinds at once.
+func TestServeEndsOnSockets(t *testing.T) {
+	t.Parallel()
+	ln := open(t)
+	addr := ln.Addr().String()
+	inFlight, release := make(chan struct{}), make(chan struct{})
+	content := answering()
+	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.RawQuery == "held" {
+			close(inFlight)
+			<-release
+		}
+		content.ServeHTTP(w, r)
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() {
+		ended <- Serve(ctx, ln, handler, NewLimit(CredentialsConnections), slog.New(slog.DiscardHandler))
+	}()
+
+	rawhttp.Dial(t, addr)
+	io.WriteString(rawhttp.Dial(t, addr), goodRequest[:20])
+	idle := rawhttp.Dial(t, addr)
+	io.WriteString(idle, goodRequest)
+	if _, err := http.ReadResponse(bufio.NewReader(idle), nil); err != nil {
+		t.Fatal(err)
+	}
+	held := rawhttp.Dial(t, addr)
+	io.WriteString(held, strings.Replace(goodRequest, " HTTP", "?held HTTP", 1))
+	<-inFlight
+
+	start := time.Now()
+	cancel()
+	time.AfterFunc(300*time.Millisecond, func() { close(release) })
+	raw, err := io.ReadAll(held)
+	if got := rawhttp.Parse(t, string(raw)); err != nil || got.Status != http.StatusOK || got.Body != golden {
+		t.Errorf("got %d %s, %v", got.Status, got.Body, err)
+	}
+	if err := <-ended; err != nil {
+		t.Errorf("Serve: %v", err)
+	}
+	// The exact time is tested above; this leaves a busy machine some, but
+	// is less than the five seconds of Shutdown.
+	if elapsed := time.Since(start); elapsed > 3*time.Second {
+		t.Errorf("ended after %v", elapsed)
+	}
+	if conn, err := net.Dial("tcp", addr); err == nil {
+		conn.Close()
+		t.Error("the port is still open")
+	}
+}
+
+func TestServeWithAContextThatHasEnded(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	ln := open(t)
+	if err := Serve(ctx, ln, http.NotFoundHandler(), NewLimit(CredentialsConnections), slog.New(slog.DiscardHandler)); err != nil {
+		t.Errorf("Serve: %v", err)
+	}
+	if _, err := ln.Accept(); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("the listener is not closed: %v", err)
+	}
+}
+
+func TestServeFailsWithItsListener(t *testing.T) {
+	t.Parallel()
+	ln := open(t)
+	ended := make(chan error, 1)
+	go func() {
+		ended <- Serve(t.Context(), ln, http.NotFoundHandler(), NewLimit(CredentialsConnections), slog.New(slog.DiscardHandler))
+	}()
+	rawhttp.Exchange(t, ln.Addr().String(), "GET / HTTP/1.1\nHost: localhost") // so that it serves
+	ln.Close()
+	select {
+	case err := <-ended:
+		if !errors.Is(err, net.ErrClosed) {
+			t.Errorf("got %v, want %v", err, net.ErrClosed)
+		}
+	case <-time.After(rawhttp.Patience):
+		t.Error("Serve goes on without its listener")
+	}
+}
+
+// How long a client can keep a connection by what it does on it.
+func TestServeCutsOff(t *testing.T) {
+	tests := []struct {
+		name  string
+		begin func(*testing.T, net.Conn)
+		want  time.Duration
+	}{
+		{
+			name:  "sends nothing",
+			begin: func(*testing.T, net.Conn) {},
+			want:  readTimeout,
+		},
+		{
+			name:  "sends half a header",
+			begin: func(_ *testing.T, conn net.Conn) { io.WriteString(conn, goodRequest[:20]) },
+			want:  readTimeout,
+		},
+		{
+			name: "sends a byte a second",
+			begin: func(t *testing.T, conn net.Conn) {
+				var wg sync.WaitGroup
+				wg.Go(func() {
+					for _, c := range []byte(goodRequest) {
+						if _, err := conn.Write([]byte{c}); err != nil {
+							return
+						}
+						time.Sleep(time.Second)
+					}
+				})
+				t.Cleanup(wg.Wait)
+			},
+			want: readTimeout,
+		},
+		{
+			name: "sends headers without end",
+			begin: func(_ *testing.T, conn net.Conn) {
+				io.WriteString(conn, goodRequest[:len(goodRequest)-2]+strings.Repeat("a:\r\n", maxLines))
+			},
+			want: 0,
+		},
+		{
+			name: "sends no second request",
+			begin: func(_ *testing.T, conn net.Conn) {
+				io.WriteString(conn, goodRequest)
+				http.ReadResponse(bufio.NewReader(conn), nil)
+			},
+			want: idleTimeout,
+		},
+		{
+			name: "reads nothing",
+			begin: func(_ *testing.T, conn net.Conn) {
+				io.WriteString(conn, goodRequest)
+				time.Sleep(writeTimeout + time.Millisecond)
+			},
+			want: writeTimeout + time.Millisecond,
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ln := newPipes()
+				serve(t, ln, answering(), NewLimit(CredentialsConnections))
+				conn := ln.dial(t)
+				start := time.Now()
+				tt.begin(t, conn)
+				raw, _ := io.ReadAll(conn)
+				if elapsed := time.Since(start); elapsed != tt.want || len(raw) != 0 && rawhttp.Parse(t, string(raw)).Status != http.StatusBadRequest {
+					t.Errorf("cut off after %v with %q, want %v and 400 at the most", elapsed, raw, tt.want)
+				}
+			})
+		})
+	}
+}
+
+// A request with a body that never comes is answered all the same, if late.
+func TestServeWithAMissingBody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ln := newPipes()
+		serve(t, ln, answering(), NewLimit(CredentialsConnections))
+		start := time.Now()
+		got := rawhttp.ExchangeOn(t, ln.dial(t), "GET /v1/credentials HTTP/1.1\nHost: localhost\nContent-Length: 10\nConnection: close")
+		if elapsed := time.Since(start); got.Body != golden || elapsed > readTimeout {
+			t.Errorf("got %d %s after %v", got.Status, got.Body, elapsed)
+		}
+	})
+}

@@ -1,0 +1,286 @@
+package server
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"regexp"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws/arn"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"irsa-sidecar/test/rawhttp"
+)
+
+// pathRole has a path, which a metadata service does not show, and a character
+// that some clients escape.
+var pathRole = arn.ARN{Partition: "aws-cn", Service: "iam", AccountID: "111122223333", Resource: "role/team/a+b"}
+
+func newInstance(m Instance, provider Provider) *endpoint {
+	return NewInstanceEndpoint(m, provider, slog.New(slog.DiscardHandler), NewMetrics(prometheus.NewRegistry())).(*endpoint)
+}
+
+// session has addr issue a session token.
+func session(t *testing.T, addr string, ttl int) string {
+	t.Helper()
+	got := rawhttp.Exchange(t, addr, fmt.Sprintf("PUT /latest/api/token HTTP/1.1\nHost: 127.0.0.1\nContent-Length: 0\nX-aws-ec2-metadata-token-ttl-seconds: %d", ttl))
+	if got.Status != http.StatusOK || got.Header.Get("X-Aws-Ec2-Metadata-Token-Ttl-Seconds") != fmt.Sprint(ttl) {
+		t.Fatalf("got %d %v %s", got.Status, got.Header, got.Body)
+	}
+	return got.Body
+}
+
+func TestMetadataRequests(t *testing.T) {
+	t.Parallel()
+	m := Instance{Role: pathRole, Region: "eu-west-1", V1: true}
+	addr := serve(t, newInstance(m, always(sample())))
+	m.V1 = false
+	strictAddr := serve(t, newInstance(m, always(sample())))
+	const host, list = " HTTP/1.1\nHost: 127.0.0.1", "/latest/meta-data/iam/security-credentials"
+	token := "\nX-aws-ec2-metadata-token: " + session(t, addr, 60)
+	strictToken := "\nX-aws-ec2-metadata-token: " + session(t, strictAddr, 60)
+	tests := []struct {
+		name    string
+		addr    string
+		request string
+		want    string // the status, and the body of an answer or the code of an error
+	}{
+		{"v1: role", addr, "GET " + list + host, "200 a+b"},
+		{"v1: role, as old SDKs write it", addr, "GET " + list + "/" + host, "200 a+b"},
+		{"v1: credentials", addr, "GET " + list + "/a+b" + host, "200 credentials"},
+		{"v1: credentials, escaped", addr, "GET " + list + "/a%2Bb" + host, "200 credentials"},
+		{"v1: credentials, a slash at the end", addr, "GET " + list + "/a+b/" + host, "200 credentials"},
+		{"v1: region", addr, "GET /latest/meta-data/placement/region" + host, "200 eu-west-1"},
+		{"v1: identity document", addr, "GET /latest/dynamic/instance-identity/document" + host, `200 {"region":"eu-west-1"}`},
+		{"v1: a query", addr, "GET " + list + "/?x=y" + host, "200 a+b"},
+		{"v2: role", addr, "GET " + list + "/" + host + token, "200 a+b"},
+		{"v2: credentials", addr, "GET " + list + "/a+b" + host + token, "200 credentials"},
+		{"v2: a session of another process", addr, "GET " + list + host + strictToken, "401 Unauthorized"},
+		{"v2: an invented session", addr, "GET " + list + host + "\nX-aws-ec2-metadata-token: token", "401 Unauthorized"},
+		{"v2: an empty session", addr, "GET " + list + host + "\nX-aws-ec2-metadata-token:", "401 Unauthorized"},
+		{"v2: two sessions", addr, "GET " + list + host + token + token, "401 Unauthorized"},
+		{"v2 alone: credentials", strictAddr, "GET " + list + "/a+b" + host + strictToken, "200 credentials"},
+		{"v2 alone: no session", strictAddr, "GET " + list + "/a+b" + host, "401 Unauthorized"},
+		{"v2 alone: no session for the role", strictAddr, "GET " + list + host, "401 Unauthorized"},
+		{"v2 alone: no session for the region", strictAddr, "GET /latest/meta-data/placement/region" + host, "401 Unauthorized"},
+		{"v2 alone: a session of another process", strictAddr, "GET " + list + host + token, "401 Unauthorized"},
+
+		{"v2 alone: no session for what is not there", strictAddr, "GET " + list + "/other" + host, "401 Unauthorized"},
+		{"v2 alone: not there", strictAddr, "GET " + list + "/other" + host + strictToken, "404 NotFound"},
+
+		{"session: TTL +1", addr, "PUT /latest/api/token" + host + "\nX-aws-ec2-metadata-token-ttl-seconds: +1", "400 BadRequest"},
+		{"session: no TTL", addr, "PUT /latest/api/token" + host, "400 BadRequest"},
+		{"session: TTL 0", addr, "PUT /latest/api/token" + host + "\nX-aws-ec2-metadata-token-ttl-seconds: 0", "400 BadRequest"},
+		{"session: TTL -1", addr, "PUT /latest/api/token" + host + "\nX-aws-ec2-metadata-token-ttl-seconds: -1", "400 BadRequest"},
+		{"session: TTL 21601", addr, "PUT /latest/api/token" + host + "\nX-aws-ec2-metadata-token-ttl-seconds: 21601", "400 BadRequest"},
+		{"session: TTL of words", addr, "PUT /latest/api/token" + host + "\nX-aws-ec2-metadata-token-ttl-seconds: 1h", "400 BadRequest"},
+		{"session: TTL beyond numbers", addr, "PUT /latest/api/token" + host + "\nX-aws-ec2-metadata-token-ttl-seconds: 99999999999999999999", "400 BadRequest"},
+		{"session: two TTLs", addr, "PUT /latest/api/token" + host + "\nX-aws-ec2-metadata-token-ttl-seconds: 1\nX-aws-ec2-metadata-token-ttl-seconds: 1", "400 BadRequest"},
+		{"session: GET", addr, "GET /latest/api/token" + host, "405 MethodNotAllowed PUT"},
+		{"session: POST", addr, "POST /latest/api/token" + host + "\nContent-Length: 0", "405 MethodNotAllowed PUT"},
+		{"session: through a proxy", addr, "PUT /latest/api/token" + host + "\nX-Forwarded-For: 10.0.0.1\nX-aws-ec2-metadata-token-ttl-seconds: 60", "403 ForwardedRequest"},
+		{"session: through another proxy", addr, "PUT /latest/api/token" + host + "\nVia: 1.1 proxy\nX-aws-ec2-metadata-token-ttl-seconds: 60", "403 ForwardedRequest"},
+		{"session: DNS rebinding", addr, "PUT /latest/api/token HTTP/1.1\nHost: evil.example\nX-aws-ec2-metadata-token-ttl-seconds: 60", "403 HostNotAllowed"},
+
+		{"credentials through a proxy", addr, "GET " + list + "/a+b" + host + "\nX-Forwarded-For: 10.0.0.1", "403 ForwardedRequest"},
+		{"credentials by DNS rebinding", addr, "GET " + list + "/a+b HTTP/1.1\nHost: evil.example", "403 HostNotAllowed"},
+		{"POST", addr, "POST " + list + "/a+b" + host + "\nContent-Length: 0", "405 MethodNotAllowed GET, HEAD"},
+		{"PUT", addr, "PUT " + list + host, "405 MethodNotAllowed GET, HEAD"},
+		{"another role", addr, "GET " + list + "/other" + host, "404 NotFound"},
+		{"the role with its path", addr, "GET " + list + "/team/a+b" + host, "404 NotFound"},
+		{"two slashes", addr, "GET " + list + "//a+b" + host, "404 NotFound"},
+		{"extended credentials, which SDKs of 2025 try first", addr, "GET " + list + "-extended/" + host, "404 NotFound"},
+		{"availability zone", addr, "GET /latest/meta-data/placement/availability-zone/" + host, "404 NotFound"},
+		{"instance id", addr, "GET /latest/meta-data/instance-id" + host, "404 NotFound"},
+		{"user data", addr, "GET /latest/user-data" + host, "404 NotFound"},
+		{"signature of the identity", addr, "GET /latest/dynamic/instance-identity/pkcs7" + host, "404 NotFound"},
+		{"root", addr, "GET /" + host, "404 NotFound"},
+		{"two slashes at the end", addr, "GET " + list + "//" + host, "404 NotFound"},
+		{"the other door's path", addr, "GET /v1/credentials" + host, "404 NotFound"},
+		{"OPTIONS *", addr, "OPTIONS *" + host, "404 NotFound"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			got := rawhttp.Exchange(t, tt.addr, tt.request)
+			said := got.Body
+			if strings.Contains(got.Body, "ASIAEXAMPLE") {
+				said = "credentials"
+			} else if got.Status != http.StatusOK {
+				if json.Valid([]byte(got.Body)) || got.Header.Get("Content-Type") != "text/plain" {
+					t.Errorf("an old SDK takes it for credentials: %s", got.Body)
+				}
+				said, _, _ = strings.Cut(got.Body, ": ")
+			}
+			if allow := got.Header.Get("Allow"); allow != "" {
+				said += " " + allow
+			}
+			if said = fmt.Sprintf("%d %s", got.Status, said); said != tt.want {
+				t.Errorf("got %s, want %s", said, tt.want)
+			}
+		})
+	}
+}
+
+func TestSessionsOnTheWire(t *testing.T) {
+	t.Parallel()
+	addr := serve(t, newInstance(Instance{Role: testRole}, always(sample())))
+	for _, ttl := range []int{1, 60, maxTTL} { // SDKs ask for the most
+		got := rawhttp.Exchange(t, addr, fmt.Sprintf("PUT /latest/api/token/ HTTP/1.1\nHost: 127.0.0.1\nX-aws-ec2-metadata-token-ttl-seconds: %d", ttl))
+		for name, want := range map[string]string{"Content-Type": "text/plain", "Cache-Control": "no-store", "X-Aws-Ec2-Metadata-Token-Ttl-Seconds": fmt.Sprint(ttl)} {
+			if got.Header.Get(name) != want {
+				t.Errorf("TTL %d: %s is %q, want %q", ttl, name, got.Header.Get(name), want)
+			}
+		}
+		role := rawhttp.Exchange(t, addr, "GET /latest/meta-data/iam/security-credentials/ HTTP/1.1\nHost: 127.0.0.1\nX-aws-ec2-metadata-token: "+got.Body)
+		if role.Status != http.StatusOK || role.Body != "app" || role.Header.Get("Content-Type") != "text/plain" {
+			t.Errorf("TTL %d: got %d %s", ttl, role.Status, role.Body)
+		}
+	}
+}
+
+func TestMetadataDocuments(t *testing.T) {
+	t.Parallel()
+	addr := serve(t, newInstance(Instance{Role: pathRole, V1: true}, always(sample())))
+	tests := []struct {
+		path string
+		want string // without LastUpdated
+	}{
+		{"/latest/meta-data/iam/security-credentials/a+b", `{"Code":"Success","Type":"AWS-HMAC","AccessKeyId":"ASIAEXAMPLE","SecretAccessKey":"secret/+key",` +
+			`"Token":"session/+token==","Expiration":"2031-05-06T07:08:09Z"}`},
+		{"/latest/meta-data/iam/info", `{"Code":"Success","InstanceProfileArn":"arn:aws-cn:iam::111122223333:instance-profile/a+b","InstanceProfileId":""}`},
+	}
+	updated := regexp.MustCompile(`"LastUpdated":"([^"]*)",`)
+	for _, tt := range tests {
+		t.Run(tt.path, func(t *testing.T) {
+			t.Parallel()
+			before := time.Now().Truncate(time.Second)
+			got := rawhttp.Exchange(t, addr, "GET "+tt.path+" HTTP/1.1\nHost: 127.0.0.1")
+			checkFraming(t, got)
+			match := updated.FindStringSubmatch(got.Body)
+			if match == nil {
+				t.Fatalf("got %s", got.Body)
+			}
+			if at, err := time.Parse("2006-01-02T15:04:05Z", match[1]); err != nil || at.Before(before) || at.After(time.Now()) {
+				t.Errorf("LastUpdated is %s: %v", match[1], err)
+			}
+			if rest := strings.Replace(got.Body, match[0], "", 1); rest != tt.want {
+				t.Errorf("got %s\nwant %s", rest, tt.want)
+			}
+			if !json.Valid([]byte(got.Body)) {
+				t.Errorf("%s is no JSON", got.Body)
+			}
+		})
+	}
+}
+
+// What a client has to know is there even while credentials are not.
+func TestMetadataWithoutCredentials(t *testing.T) {
+	t.Parallel()
+	provider := &pending{ready: make(chan struct{}), err: &failure{"AccessDenied", "look at the trust policy"}}
+	addr := serve(t, newInstance(Instance{Role: testRole, V1: true}, provider))
+	for path, want := range map[string]int{
+		"/latest/meta-data/iam/security-credentials/":    200,
+		"/latest/meta-data/iam/security-credentials/app": 503,
+		"/latest/meta-data/iam/info":                     503,
+		"/latest/meta-data/placement/region":             404, // it has none
+		"/latest/dynamic/instance-identity/document":     404,
+	} {
+		got := rawhttp.Exchange(t, addr, "GET "+path+" HTTP/1.1\nHost: 127.0.0.1")
+		if got.Status != want {
+			t.Errorf("%s: got %d %s, want %d", path, got.Status, got.Body, want)
+		}
+		if want == 503 && (!strings.HasPrefix(got.Body, "CredentialsUnavailable: AccessDenied: ") || got.Header.Get("Retry-After") != "2") {
+			t.Errorf("%s: got %v %s", path, got.Header, got.Body)
+		}
+	}
+}
+
+func TestMetadataCounts(t *testing.T) {
+	t.Parallel()
+	d := newInstance(Instance{Role: testRole, Region: "eu-west-1"}, always(sample()))
+	addr := serve(t, d)
+	token := "\nX-aws-ec2-metadata-token: " + session(t, addr, 1)
+	for _, request := range []string{
+		"GET /latest/meta-data/placement/region HTTP/1.1\nHost: 127.0.0.1" + token,
+		"GET /latest/meta-data/iam/security-credentials/app HTTP/1.1\nHost: 127.0.0.1" + token,
+		"GET /latest/meta-data/iam/security-credentials/app HTTP/1.1\nHost: 127.0.0.1",
+		"GET /latest/meta-data/iam/security-credentials-extended/ HTTP/1.1\nHost: 127.0.0.1" + token,
+		"PUT /latest/api/token HTTP/1.1\nHost: 127.0.0.1",
+	} {
+		rawhttp.Exchange(t, addr, request)
+	}
+	// An SDK's look for what is not there is no refusal: an alert hangs on those.
+	for code, want := range map[string]int{"200": 3, "400": 1, "401": 1, "403": 0, "404": 1, "405": 0, "503": 0} {
+		if n := count(d.metrics.requests.WithLabelValues(code)); n != want {
+			t.Errorf("%d requests answered with %s, want %d", n, code, want)
+		}
+	}
+	for reason, want := range map[string]int{"host": 0, "forwarded": 0, "path": 0, "method": 0, "authorization": 1} {
+		if n := count(d.metrics.refused.WithLabelValues(reason)); n != want {
+			t.Errorf("%d requests refused for %s, want %d", n, reason, want)
+		}
+	}
+}
+
+func TestSessions(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newSessions(nil, nil)
+		short, long := s.issue(time.Second), s.issue(maxTTL*time.Second)
+		if short == long || len(short) != 56 {
+			t.Errorf("got %s and %s", short, long)
+		}
+		time.Sleep(time.Second - time.Nanosecond)
+		if !s.valid(short) || !s.valid(long) {
+			t.Error("a session ends early")
+		}
+		time.Sleep(time.Nanosecond)
+		if s.valid(short) {
+			t.Error("a session outlasts its time")
+		}
+		time.Sleep(maxTTL*time.Second - time.Second - time.Nanosecond)
+		if !s.valid(long) {
+			t.Error("a session of six hours ends early")
+		}
+		time.Sleep(time.Nanosecond)
+		if s.valid(long) {
+			t.Error("a session outlasts six hours")
+		}
+	})
+}
+
+// A token is what its issuer wrote, to the bit.
+func TestForgedSessions(t *testing.T) {
+	t.Parallel()
+	s := newSessions(nil, nil)
+	token := s.issue(time.Minute)
+	raw, err := base64.URLEncoding.DecodeString(token)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for bit := range len(raw) * 8 {
+		forged := append([]byte(nil), raw...)
+		forged[bit/8] ^= 1 << (bit % 8)
+		if s.valid(base64.URLEncoding.EncodeToString(forged)) {
+			t.Errorf("passes with bit %d changed", bit)
+		}
+	}
+	for _, forged := range []string{"", "=", token[:8], token[:len(token)-4], token + "AAAA", base64.URLEncoding.EncodeToString(raw[:8]), base64.URLEncoding.EncodeToString(raw[:7])} {
+		if s.valid(forged) {
+			t.Errorf("%q passes", forged)
+		}
+	}
+	if newSessions(nil, nil).valid(token) {
+		t.Error("passes elsewhere")
+	}
+	if !s.valid(token) {
+		t.Error("does not pass")
+	}
+}

@@ -1,0 +1,146 @@
+// Package sts calls AssumeRoleWithWebIdentity: one call an attempt, bounded in time and
+// size, whose failure becomes a reason that a person can act on.
+//
+// It exists because everything that STS, a proxy or an attacker in its place can answer
+// ends here: no other package sees the token and an answer together.
+package sts
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
+	awssts "github.com/aws/aws-sdk-go-v2/service/sts"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+)
+
+// maxAnswer bounds what is read of an answer of STS, in bytes. Real answers have
+// some 2 kB; the SDK itself reads the bodies of errors without bound.
+const maxAnswer = 256 << 10
+
+// Options say how STS is reached.
+type Options struct {
+	Region       string            // may be empty if there is an Endpoint
+	Endpoint     string            // URL; empty: the region's
+	UseFIPS      bool              // not together with Endpoint
+	UseDualStack bool              // not together with Endpoint
+	Transport    http.RoundTripper // nil: NewTransport(nil)
+}
+
+// Client is the client of STS that a stscreds.WebIdentityRoleProvider uses. It makes
+// one call per attempt, without retries or redirects, and measures it. Its errors are
+// of type *Error.
+type Client struct {
+	client   stscreds.AssumeRoleWithWebIdentityAPIClient
+	endpoint string // for messages
+	duration prometheus.Histogram
+}
+
+// New returns a Client whose metric is registered with reg.
+func New(o Options, reg prometheus.Registerer) *Client {
+	endpoint := o.Endpoint
+	if endpoint == "" {
+		endpoint = "STS of region " + o.Region
+	}
+	return &Client{
+		client:   newAWSClient(o),
+		endpoint: endpoint,
+		duration: promauto.With(reg).NewHistogram(prometheus.HistogramOpts{
+			Name:    "irsa_sidecar_sts_request_duration_seconds",
+			Help:    "Duration of calls to STS, including failed ones.",
+			Buckets: []float64{0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10},
+		}),
+	}
+}
+
+func newAWSClient(o Options) *awssts.Client {
+	if o.Transport == nil {
+		o.Transport = NewTransport(nil)
+	}
+	if o.Region == "" {
+		// The call is not signed and the endpoint is given: the SDK only
+		// requires that there is a region.
+		o.Region = "us-east-1"
+	}
+	return awssts.New(awssts.Options{
+		Region:      o.Region,
+		Credentials: aws.AnonymousCredentials{},
+		HTTPClient: &http.Client{
+			Transport: bounded{o.Transport},
+			// A redirect is an answer: the token goes nowhere else.
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		},
+		Retryer: aws.NopRetryer{}, // the Refresher alone decides when to call
+		AppID:   "irsa-sidecar",   // in the user agent that CloudTrail shows
+	}, func(options *awssts.Options) {
+		if o.Endpoint != "" {
+			options.BaseEndpoint = &o.Endpoint
+		}
+		if o.UseFIPS {
+			options.EndpointOptions.UseFIPSEndpoint = aws.FIPSEndpointStateEnabled
+		}
+		if o.UseDualStack {
+			options.EndpointOptions.UseDualStackEndpoint = aws.DualStackEndpointStateEnabled
+		}
+	})
+}
+
+// AssumeRoleWithWebIdentity implements stscreds.AssumeRoleWithWebIdentityAPIClient.
+func (c *Client) AssumeRoleWithWebIdentity(ctx context.Context, in *awssts.AssumeRoleWithWebIdentityInput, opts ...func(*awssts.Options)) (*awssts.AssumeRoleWithWebIdentityOutput, error) {
+	start := time.Now()
+	call := call{token: aws.ToString(in.WebIdentityToken), stage: new(stage)}
+	if deadline, ok := ctx.Deadline(); ok {
+		call.limit = deadline.Sub(start)
+	}
+	out, err := c.client.AssumeRoleWithWebIdentity(call.stage.trace(ctx), in, opts...)
+	c.duration.Observe(time.Since(start).Seconds())
+	if err != nil {
+		return nil, c.explain(ctx, err, call)
+	}
+	// stscreds would take an answer without an expiration for one that expired in
+	// the year 1.
+	if out.Credentials == nil || out.Credentials.Expiration == nil {
+		return nil, c.invalidResponse("a success without credentials, or without their expiration")
+	}
+	return out, nil
+}
+
+// NewTransport returns the SDK's own transport, which honours proxies. It trusts
+// rootCAs instead of the system's root certificates unless rootCAs is nil.
+func NewTransport(rootCAs *x509.CertPool) *http.Transport {
+	transport := awshttp.NewBuildableClient().GetTransport()
+	// The next call is half an hour away.
+	transport.DisableKeepAlives = true
+	transport.MaxResponseHeaderBytes = 64 << 10
+	if rootCAs != nil {
+		transport.TLSClientConfig = &tls.Config{RootCAs: rootCAs, MinVersion: tls.VersionTLS12}
+	}
+	return transport
+}
+
+// bounded is a RoundTripper whose answers fail to read beyond maxAnswer.
+type bounded struct{ http.RoundTripper }
+
+func (b bounded) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.Body != nil {
+		// The SDK closes its body as soon as an answer begins. Its WriteTo then
+		// fails with io.EOF, and net/http closes the connection together with the
+		// answer; its Read just ends (smithy-go v1.28.9,
+		// transport/http/internal/io/safe.go).
+		r = r.WithContext(r.Context())
+		r.Body = struct{ io.ReadCloser }{r.Body}
+	}
+	resp, err := b.RoundTripper.RoundTrip(r)
+	if err != nil {
+		return nil, err
+	}
+	resp.Body = http.MaxBytesReader(nil, resp.Body, maxAnswer)
+	return resp, nil
+}

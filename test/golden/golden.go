@@ -1,0 +1,52 @@
+// Package golden compares generated parts of documents with what generates them.
+package golden
+
+import (
+	"os"
+	"strings"
+	"testing"
+)
+
+// Section checks that the part of the document file between the lines
+// "<!-- name: generated -->" and "<!-- end of name -->" is want, empty lines around it
+// aside. With UPDATE_DOCS=1 in the environment it writes want there instead.
+func Section(t *testing.T, file, name, want string) {
+	t.Helper()
+	raw, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	begin, end := "<!-- "+name+": generated -->\n", "<!-- end of "+name+" -->\n"
+	before, rest, ok := strings.Cut(string(raw), begin)
+	got, after, ok2 := strings.Cut(rest, end)
+	if !ok || !ok2 {
+		t.Fatalf("%s has no lines %q and %q", file, begin, end)
+	}
+	want = "\n" + strings.Trim(want, "\n") + "\n\n"
+	if got == want {
+		return
+	}
+	if os.Getenv("UPDATE_DOCS") == "1" {
+		if err := os.WriteFile(file, []byte(before+begin+want+end+after), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	line, gotLine, wantLine := difference(got, want)
+	t.Errorf("%s, section %q, line %d is\n  %s\nand the code says\n  %s\nCorrect the code, or write the document again with UPDATE_DOCS=1 go test ./...", file, name, line, gotLine, wantLine)
+}
+
+// difference returns the first line in which two texts differ.
+func difference(got, want string) (line int, gotLine, wantLine string) {
+	gotLines, wantLines := strings.Split(got, "\n"), strings.Split(want, "\n")
+	for line < len(gotLines) && line < len(wantLines) && gotLines[line] == wantLines[line] {
+		line++
+	}
+	if line < len(gotLines) {
+		gotLine = gotLines[line]
+	}
+	if line < len(wantLines) {
+		wantLine = wantLines[line]
+	}
+	return line, gotLine, wantLine
+}
