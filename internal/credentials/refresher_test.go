@@ -389,7 +389,7 @@ func TestExpiryFollowsTheWallClock(t *testing.T) {
 		l := start(t, nil)
 		l.skew.Store(int64(2 * time.Hour))
 		l.wantCode(t, codeOther)
-		if _, err := l.Current(); err == nil || !strings.Contains(err.Error(), "are being renewed") {
+		if _, err := l.Current(); err == nil || !strings.Contains(err.Error(), "are being refreshed") {
 			t.Errorf("got %v", err)
 		}
 	})
