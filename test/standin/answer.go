@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// refusal is an error as STS answers it: see "Errors" of each action and
+// refusal is an error response of STS: see "Errors" of each action and
 // https://docs.aws.amazon.com/STS/latest/APIReference/CommonErrors.html.
 type refusal struct {
 	status  int
@@ -102,7 +102,7 @@ func answer(w http.ResponseWriter, result any, err error) {
 	w.Header().Set("Content-Type", "text/xml")
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(status)
-	// An error here means that the client has gone.
+	// An error here means that the client has disconnected.
 	_, _ = w.Write(body)
 }
 

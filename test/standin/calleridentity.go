@@ -18,8 +18,8 @@ const (
 	signingSkew      = 15 * time.Minute
 )
 
-// callerIdentity is the action GetCallerIdentity. It knows no credentials but
-// those that this STS has issued.
+// callerIdentity implements GetCallerIdentity. It accepts only credentials that
+// this STS has issued.
 func (s *STS) callerIdentity(r *http.Request, form url.Values, body []byte) (*callerIdentityResponse, error) {
 	for name := range form {
 		if name != "Action" && name != "Version" {
@@ -71,7 +71,7 @@ func parseSignature(header http.Header) (signature, error) {
 	}
 	parameters, ok := strings.CutPrefix(header.Get("Authorization"), signingAlgorithm+" ")
 	if !ok {
-		return incomplete("Unsupported AWS 'algorithm', only " + signingAlgorithm + " is known here")
+		return incomplete("Unsupported AWS 'algorithm', only " + signingAlgorithm + " is supported")
 	}
 	values := map[string]string{}
 	for part := range strings.SplitSeq(parameters, ",") {
@@ -105,7 +105,8 @@ func mismatchf(format string, args ...any) error {
 	return refusef(http.StatusForbidden, "SignatureDoesNotMatch", format, args...)
 }
 
-// checkScope checks what can be said of the signature without the secret key.
+// checkScope checks everything about the signature that does not need the secret
+// key.
 func (s signature) checkScope(now time.Time) error {
 	clock, signed := now.UTC().Format(signingDate), s.date.Format(signingDate)
 	switch earliest, latest := now.Add(-signingSkew).UTC(), now.Add(signingSkew).UTC(); {
@@ -131,7 +132,7 @@ func (s signature) checkScope(now time.Time) error {
 	return nil
 }
 
-// verify computes the signature again.
+// verify recomputes the signature and compares it.
 func (s signature) verify(r *http.Request, body []byte, secretAccessKey string) error {
 	hash := hexSHA256(body)
 	if sent := r.Header.Get("X-Amz-Content-Sha256"); sent != "" && sent != hash {
@@ -141,7 +142,7 @@ func (s signature) verify(r *http.Request, body []byte, secretAccessKey string) 
 	for _, name := range s.signedHeaders {
 		headers.WriteString(name + ":" + canonicalValue(r, name) + "\n")
 	}
-	// Path and query are fixed: checkQuery takes no others.
+	// Path and query are fixed: checkQuery accepts no others.
 	request := strings.Join([]string{http.MethodPost, "/", "", headers.String(), strings.Join(s.signedHeaders, ";"), hash}, "\n")
 	toSign := strings.Join([]string{
 		signingAlgorithm, s.date.Format(signingDate), strings.Join(s.scope, "/"), hexSHA256([]byte(request)),
@@ -157,8 +158,8 @@ func (s signature) verify(r *http.Request, body []byte, secretAccessKey string) 
 	return nil
 }
 
-// canonicalValue returns the header's values as they were signed: trimmed, runs
-// of spaces made one. net/http keeps two headers outside of r.Header.
+// canonicalValue returns the header's values as they were signed: trimmed, with
+// runs of spaces collapsed. net/http keeps two headers outside r.Header.
 func canonicalValue(r *http.Request, name string) string {
 	switch name {
 	case "host":

@@ -14,7 +14,7 @@ import (
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 )
 
-// signing says how to sign a GetCallerIdentity request.
+// signing describes how to sign a GetCallerIdentity request.
 type signing struct {
 	form    url.Values
 	creds   aws.Credentials
@@ -58,7 +58,7 @@ func TestGetCallerIdentityRefuses(t *testing.T) {
 		tamper func(*http.Request)
 		status int
 		code   string
-		want   string // the message, or its beginning if it ends in …
+		want   string // the message, or its prefix if it ends in …
 	}{
 		{"unsigned", nil, func(r *http.Request) { r.Header.Del("Authorization") }, 403, "MissingAuthenticationToken", "Request is missing Authentication Token"},
 		{"another scheme", nil, func(r *http.Request) { r.Header.Set("Authorization", "Bearer x") }, 400, "IncompleteSignature", "Unsupported AWS 'algorithm'…"},
@@ -71,28 +71,28 @@ func TestGetCallerIdentityRefuses(t *testing.T) {
 		{"no session token", func(s *signing) { s.creds.SessionToken = "" }, nil, 403, "InvalidClientTokenId", invalid},
 		{"another session's token", func(s *signing) { s.creds.SessionToken = other.SessionToken }, nil, 403, "InvalidClientTokenId", invalid},
 		{"another session's secret", func(s *signing) { s.creds.SecretAccessKey = other.SecretAccessKey }, nil, 403, "SignatureDoesNotMatch", mismatch},
-		{"early", func(s *signing) { s.time = s.time.Add(16 * time.Minute) }, nil, 403, "SignatureDoesNotMatch", "Signature not yet current: 2…"},
-		{"late", func(s *signing) { s.time = s.time.Add(-16 * time.Minute) }, nil, 403, "SignatureDoesNotMatch", "Signature expired: 2…"},
-		{"service", func(s *signing) { s.service = "s3" }, nil, 403, "SignatureDoesNotMatch", "Credential should be scoped to correct service: 'sts'. "},
+		{"signed in the future", func(s *signing) { s.time = s.time.Add(16 * time.Minute) }, nil, 403, "SignatureDoesNotMatch", "Signature not yet current: 2…"},
+		{"signed too long ago", func(s *signing) { s.time = s.time.Add(-16 * time.Minute) }, nil, 403, "SignatureDoesNotMatch", "Signature expired: 2…"},
+		{"wrong service", func(s *signing) { s.service = "s3" }, nil, 403, "SignatureDoesNotMatch", "Credential should be scoped to correct service: 'sts'. "},
 		{"no region", func(s *signing) { s.region = "" }, nil, 403, "SignatureDoesNotMatch", "Credential should be scoped to a valid region, not ''. "},
-		{"region", nil, inAuthorization("us-west-2", "us-east-1"), 403, "SignatureDoesNotMatch", mismatch},
-		{"terminator", nil, inAuthorization("aws4_request", "aws5_request"), 403, "SignatureDoesNotMatch", "Credential should be scoped with a valid terminator…"},
+		{"wrong region", nil, inAuthorization("us-west-2", "us-east-1"), 403, "SignatureDoesNotMatch", mismatch},
+		{"wrong terminator", nil, inAuthorization("aws4_request", "aws5_request"), 403, "SignatureDoesNotMatch", "Credential should be scoped with a valid terminator…"},
 		{"scope of another day", nil, inAuthorization("/2", "/1"), 403, "SignatureDoesNotMatch", "Date in Credential scope does not match…"},
 		{"unsigned host", nil, inAuthorization("host;", ""), 403, "SignatureDoesNotMatch", "'host' must be a 'SignedHeader' in the AWS Authorization."},
 		{"unsigned session token", nil, inAuthorization(";x-amz-security-token", ""), 403, "SignatureDoesNotMatch", "'x-amz-security-token' must be a 'SignedHeader' in the AWS Authorization."},
-		{"host", nil, func(r *http.Request) { r.Host = "sts.us-west-2.amazonaws.com" }, 403, "SignatureDoesNotMatch", mismatch},
-		{"date", nil, func(r *http.Request) {
+		{"wrong host", nil, func(r *http.Request) { r.Host = "sts.us-west-2.amazonaws.com" }, 403, "SignatureDoesNotMatch", mismatch},
+		{"changed date", nil, func(r *http.Request) {
 			r.Header.Set("X-Amz-Date", time.Now().UTC().Add(time.Second).Format("20060102T150405Z"))
 		}, 403, "SignatureDoesNotMatch", "…"},
-		{"content type", nil, func(r *http.Request) {
+		{"changed content type", nil, func(r *http.Request) {
 			r.Header.Set("Content-Type", "application/x-www-form-urlencoded; charset=utf-8")
 		}, 403, "SignatureDoesNotMatch", mismatch},
-		{"body", nil, func(r *http.Request) {
+		{"changed body", nil, func(r *http.Request) {
 			body, _ := io.ReadAll(r.Body)
 			setBody(r, "Version=2011-06-15&"+strings.TrimSuffix(string(body), "&Version=2011-06-15"))
 		}, 403, "SignatureDoesNotMatch", mismatch},
-		{"hash of the body", nil, func(r *http.Request) { r.Header.Set("X-Amz-Content-Sha256", "UNSIGNED-PAYLOAD") }, 403, "SignatureDoesNotMatch", "The provided 'x-amz-content-sha256' header does not match what was computed."},
-		{"signature", nil, inAuthorization("Signature=", "Signature=0"), 403, "SignatureDoesNotMatch", mismatch},
+		{"wrong body hash", nil, func(r *http.Request) { r.Header.Set("X-Amz-Content-Sha256", "UNSIGNED-PAYLOAD") }, 403, "SignatureDoesNotMatch", "The provided 'x-amz-content-sha256' header does not match what was computed."},
+		{"wrong signature", nil, inAuthorization("Signature=", "Signature=0"), 403, "SignatureDoesNotMatch", mismatch},
 		{"unknown parameter", func(s *signing) { s.form.Set("RoleArn", appRole) }, nil, 400, "InvalidQueryParameter", "GetCallerIdentity has no parameter RoleArn"},
 	}
 	for _, tt := range tests {

@@ -12,17 +12,16 @@ import (
 	"time"
 )
 
-// Fault disturbs the answer to an AssumeRoleWithWebIdentity request: it gets the
-// handler that answers as AWS would, which it may call or not, and returns the
-// one to use instead. The request's body has been read to its end by then; it
-// can be read again.
+// Fault changes the answer to an AssumeRoleWithWebIdentity request. It is given
+// the handler that answers as AWS would, which it may call, and returns the
+// handler to use instead. The request's body is buffered and can be read again.
 type Fault func(next http.Handler) http.Handler
 
 func instead(f http.HandlerFunc) Fault {
 	return func(http.Handler) http.Handler { return f }
 }
 
-// Refuse answers an error of STS, such as 503 ServiceUnavailable, 400 Throttling
+// Refuse answers with an STS error, such as 503 ServiceUnavailable, 400 Throttling
 // or 400 IDPCommunicationError.
 func Refuse(status int, code, message string) Fault {
 	return instead(func(w http.ResponseWriter, r *http.Request) {
@@ -32,7 +31,7 @@ func Refuse(status int, code, message string) Fault {
 	})
 }
 
-// EchoToken answers an error whose message contains the token that was sent.
+// EchoToken answers with an error whose message contains the token that was sent.
 func EchoToken() Fault {
 	return instead(func(w http.ResponseWriter, r *http.Request) {
 		Refuse(http.StatusBadRequest, "InvalidIdentityToken",
@@ -40,7 +39,7 @@ func EchoToken() Fault {
 	})
 }
 
-// Answer answers what a proxy or another service would.
+// Answer answers with what a proxy or another service would send.
 func Answer(status int, contentType, body string) Fault {
 	return instead(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", contentType)
@@ -57,7 +56,7 @@ func Redirect(status int, location string) Fault {
 	})
 }
 
-// Hang answers nothing until the client has gone.
+// Hang never answers. It returns when the client disconnects.
 func Hang() Fault {
 	return instead(func(_ http.ResponseWriter, r *http.Request) {
 		<-r.Context().Done()
@@ -78,7 +77,7 @@ func Reset() Fault {
 		if c, ok := raw.(*net.TCPConn); ok {
 			_ = c.SetLinger(0)
 		}
-		// Of the raw connection: closing TLS says goodbye first.
+		// Close the raw connection: closing the TLS one sends an alert first.
 		_ = raw.Close()
 	})
 }
@@ -95,8 +94,7 @@ func HalfBody() Fault {
 	}
 }
 
-// Drip sends a real answer byte by byte, one each interval, which must be
-// positive.
+// Drip sends a real answer one byte per interval, which must be positive.
 func Drip(interval time.Duration) Fault {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -117,8 +115,8 @@ func Drip(interval time.Duration) Fault {
 	}
 }
 
-// HugeBody answers n bytes of well-begun XML that never comes to an end. The
-// status matters, because clients read bodies of errors in another way.
+// HugeBody answers with n bytes of XML that starts well and is never complete. The
+// status matters because clients read the bodies of errors differently.
 func HugeBody(status, n int) Fault {
 	return instead(func(w http.ResponseWriter, _ *http.Request) {
 		begin := "<ErrorResponse><Error><Message>"
@@ -141,24 +139,23 @@ var (
 	secretElements     = regexp.MustCompile(`<(AccessKeyId|SecretAccessKey|SessionToken)>.*</`)
 )
 
-// NoCredentials answers a success without the Credentials element.
+// NoCredentials answers with a success that lacks the Credentials element.
 func NoCredentials() Fault {
 	return edit(func(body []byte) []byte { return credentialsElement.ReplaceAll(body, nil) })
 }
 
-// EmptyCredentials answers a success with an empty access key id, secret access
-// key and session token.
+// EmptyCredentials answers with a success whose access key id, secret access key
+// and session token are empty.
 func EmptyCredentials() Fault {
 	return edit(func(body []byte) []byte { return secretElements.ReplaceAll(body, []byte("<$1></")) })
 }
 
-// NoExpiration answers a success without the Expiration element.
+// NoExpiration answers with a success that lacks the Expiration element.
 func NoExpiration() Fault {
 	return edit(func(body []byte) []byte { return expirationElement.ReplaceAll(body, nil) })
 }
 
-// ExpiredCredentials answers a success whose credentials expired the day before
-// they should.
+// ExpiredCredentials answers with a success whose Expiration is a day too early.
 func ExpiredCredentials() Fault {
 	return edit(func(body []byte) []byte {
 		m := expirationElement.FindSubmatchIndex(body)
@@ -187,8 +184,8 @@ func edit(f func(body []byte) []byte) Fault {
 	}
 }
 
-// captured is an http.ResponseWriter that keeps the answer. (That of httptest
-// would bring its flags into programs that use this package.)
+// captured is an http.ResponseWriter that keeps the answer. (httptest has one, but
+// would add its flags to programs that use this package.)
 type captured struct {
 	status int
 	header http.Header

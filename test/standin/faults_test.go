@@ -15,7 +15,7 @@ import (
 	"irsa-sidecar/test/standin"
 )
 
-// success is what a client reads in a successful answer.
+// success is what a client reads from a successful answer.
 type success struct {
 	XMLName     xml.Name `xml:"AssumeRoleWithWebIdentityResponse"`
 	Credentials *struct {
@@ -26,8 +26,8 @@ type success struct {
 	} `xml:"AssumeRoleWithWebIdentityResult>Credentials"`
 }
 
-// send asks for credentials and returns the answer with its body; an error in
-// reading the body comes with what could be read.
+// send requests credentials and returns the answer and its body. If reading the
+// body fails, it returns the part that it has read, and the error.
 func (s service) send(t *testing.T) (*http.Response, string, error) {
 	t.Helper()
 	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
@@ -161,8 +161,8 @@ func TestResetOverTLS(t *testing.T) {
 	}
 }
 
-// A server can only be closed once its handlers have returned, so that a fault
-// that outlives its client would hang every test.
+// A server can only be closed once its handlers have returned, so a fault that
+// outlives its client would hang every test.
 func TestFaultsEndWithTheClient(t *testing.T) {
 	for name, fault := range map[string]standin.Fault{"Hang": standin.Hang(), "Drip": standin.Drip(time.Hour)} {
 		t.Run(name, func(t *testing.T) {
@@ -182,12 +182,12 @@ func TestFaultsEndWithTheClient(t *testing.T) {
 				resp.Body.Close()
 			}
 			if !errors.Is(err, context.DeadlineExceeded) {
-				t.Errorf("%v, want a time-out", err)
+				t.Errorf("%v, want a timeout", err)
 			}
 			select {
 			case <-ended:
 			case <-time.After(5 * time.Second):
-				t.Fatal("the fault goes on")
+				t.Fatal("the fault did not end with its client")
 			}
 		})
 	}

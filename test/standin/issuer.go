@@ -18,25 +18,25 @@ import (
 	"github.com/go-jose/go-jose/v4/jwt"
 )
 
-// Generating a key takes tens of milliseconds, so that issuers share one unless
-// a test is about keys.
+// Generating a key takes tens of milliseconds, so issuers share one unless a test
+// is about keys.
 var sharedKey = sync.OnceValue(newKey)
 
-// Issuer is an OIDC issuer of service-account tokens, as a Kubernetes API server
-// is. It is immutable and safe for concurrent use.
+// Issuer is an OIDC issuer of service-account tokens, like a Kubernetes API
+// server. It is immutable and safe for concurrent use.
 type Issuer struct {
 	url string
 	key jose.JSONWebKey
 }
 
-// NewIssuer returns the issuer whose tokens carry url as their iss claim. All
-// issuers of a process have the same key, save those of [Issuer.WithNewKey].
+// NewIssuer returns an issuer whose tokens carry url as their iss claim. All
+// issuers of a process share one key, except those of [Issuer.WithNewKey].
 func NewIssuer(url string) *Issuer {
 	return &Issuer{url: url, key: sharedKey()}
 }
 
-// WithNewKey returns an issuer of the same URL with a key of its own: an
-// impostor, or the same cluster after its signing key was rotated.
+// WithNewKey returns an issuer with the same URL and a new key: an impostor, or
+// the same cluster after its signing key was rotated.
 func (i *Issuer) WithNewKey() *Issuer {
 	return &Issuer{url: i.url, key: newKey()}
 }
@@ -44,9 +44,9 @@ func (i *Issuer) WithNewKey() *Issuer {
 // URL returns the iss claim of the issuer's tokens.
 func (i *Issuer) URL() string { return i.url }
 
-// Claims says what a token is for. The zero value is a token of the service
-// account app in the namespace default, for sts.amazonaws.com, issued now and
-// valid for an hour.
+// Claims describes a token. The zero value is a token of the service account app
+// in the namespace default, for sts.amazonaws.com, issued now and valid for an
+// hour.
 type Claims struct {
 	Namespace      string
 	ServiceAccount string
@@ -103,7 +103,7 @@ func (i *Issuer) Token(claims Claims) string {
 		Expiry:    jwt.NewNumericDate(c.IssuedAt.Add(c.Lifetime)),
 		ID:        uid(rand.Text()),
 	}).Claims(map[string]any{
-		// Not jwt.Claims.Audience, which makes a string of a single audience.
+		// Not jwt.Claims.Audience, which encodes a single audience as a string.
 		"aud": []string{c.Audience},
 		"kubernetes.io": kubernetesClaims{
 			Namespace:      c.Namespace,
@@ -126,8 +126,8 @@ func (i *Issuer) signer() jose.Signer {
 	return signer
 }
 
-// Handler serves the discovery document and the public key where an API server
-// has them: /.well-known/openid-configuration and /openid/v1/jwks.
+// Handler serves the discovery document and the public key at the paths of an API
+// server: /.well-known/openid-configuration and /openid/v1/jwks.
 func (i *Issuer) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /.well-known/openid-configuration", func(w http.ResponseWriter, _ *http.Request) {
@@ -147,7 +147,7 @@ func (i *Issuer) Handler() http.Handler {
 
 func writeJSON(w http.ResponseWriter, contentType string, v any) {
 	w.Header().Set("Content-Type", contentType)
-	// An error here means that the client has gone.
+	// An error here means that the client has disconnected.
 	_ = json.NewEncoder(w).Encode(v)
 }
 
@@ -160,7 +160,7 @@ func newKey() jose.JSONWebKey {
 	if err != nil {
 		panic(fmt.Sprintf("encoding a public key: %v", err))
 	}
-	// Kubernetes derives the key id in this way: pkg/serviceaccount/jwt.go.
+	// Kubernetes derives the key id this way: pkg/serviceaccount/jwt.go.
 	sum := sha256.Sum256(der)
 	return jose.JSONWebKey{
 		Key:       key,

@@ -39,7 +39,7 @@ func TestToken(t *testing.T) {
 	}
 }
 
-// A verifier that finds its way from the discovery document must accept tokens.
+// A verifier that starts from the discovery document must accept tokens.
 func TestDiscovery(t *testing.T) {
 	mux := http.NewServeMux()
 	server := httptest.NewServer(mux)

@@ -12,7 +12,7 @@ import (
 )
 
 // provider is an IAM OIDC identity provider: an issuer that the account trusts,
-// and how STS comes by its keys.
+// and how STS gets its keys.
 type provider struct {
 	issuer string
 	keys   func(context.Context) ([]jose.JSONWebKey, error)
@@ -28,11 +28,10 @@ func providers(issuers []*Issuer) []provider {
 	return ps
 }
 
-// AddProvider adds an OIDC provider for an issuer that is not one of this
-// package, such as a real cluster. Its keys are found by client as AWS finds
-// them, through the discovery document of the issuer
-// (https://openid.net/specs/openid-connect-discovery-1_0.html#ProviderConfig),
-// for each token anew.
+// AddProvider adds an OIDC provider for an issuer outside this package, such as a
+// real cluster. It fetches the keys for every token, with client, the way AWS
+// does: through the discovery document of the issuer
+// (https://openid.net/specs/openid-connect-discovery-1_0.html#ProviderConfig).
 func (s *STS) AddProvider(issuer string, client *http.Client) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -41,7 +40,7 @@ func (s *STS) AddProvider(issuer string, client *http.Client) {
 	}})
 }
 
-// discoveryTimeout is AWS's own, as far as it is known: some seconds.
+// discoveryTimeout is a guess at AWS's, which is known only to be some seconds.
 const discoveryTimeout = 5 * time.Second
 
 func discover(ctx context.Context, client *http.Client, issuer string) ([]jose.JSONWebKey, error) {
@@ -55,7 +54,7 @@ func discover(ctx context.Context, client *http.Client, issuer string) ([]jose.J
 		return nil, err
 	}
 	if document.Issuer != issuer {
-		return nil, fmt.Errorf("the discovery document of %s is that of %s", issuer, document.Issuer)
+		return nil, fmt.Errorf("the discovery document of %s names the issuer %s", issuer, document.Issuer)
 	}
 	var set jose.JSONWebKeySet
 	err := fetchJSON(ctx, client, document.JWKSURI, &set)

@@ -9,7 +9,7 @@ import (
 	"irsa-sidecar/test/standin"
 )
 
-// The keys of a provider are those that its issuer publishes at the moment.
+// A provider's keys are those that its issuer currently publishes.
 func TestProviderDiscoversKeys(t *testing.T) {
 	var published atomic.Pointer[standin.Issuer]
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -27,11 +27,11 @@ func TestProviderDiscoversKeys(t *testing.T) {
 		signer, publishing *standin.Issuer
 		want               string
 	}{
-		{name: "its key", signer: issuer, publishing: issuer},
-		{name: "another key than published", signer: issuer, publishing: rotated, want: "InvalidIdentityToken"},
-		{name: "the key after a rotation", signer: rotated, publishing: rotated},
-		{name: "a document of another issuer", signer: issuer, publishing: standin.NewIssuer("https://another.example"), want: "InvalidIdentityToken"},
-		{name: "an issuer without a provider", signer: standin.NewIssuer("https://another.example"), publishing: issuer, want: "InvalidIdentityToken"},
+		{name: "published key", signer: issuer, publishing: issuer},
+		{name: "key that is not published", signer: issuer, publishing: rotated, want: "InvalidIdentityToken"},
+		{name: "rotated key", signer: rotated, publishing: rotated},
+		{name: "discovery document of another issuer", signer: issuer, publishing: standin.NewIssuer("https://another.example"), want: "InvalidIdentityToken"},
+		{name: "issuer without a provider", signer: standin.NewIssuer("https://another.example"), publishing: issuer, want: "InvalidIdentityToken"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -45,6 +45,6 @@ func TestProviderDiscoversKeys(t *testing.T) {
 	server.Close()
 	s.issuer = issuer
 	if _, err := s.retrieve(t.Context()); codeOf(err) != "InvalidIdentityToken" {
-		t.Errorf("an issuer that cannot be reached: %v, want InvalidIdentityToken", err)
+		t.Errorf("unreachable issuer: %v, want InvalidIdentityToken", err)
 	}
 }

@@ -17,7 +17,7 @@ import (
 
 const (
 	apiVersion = "2011-06-15"
-	// A realistic size: AWS documents none and names 4096 as a usual bound.
+	// A realistic size. AWS documents no size and names 4096 as a usual bound.
 	defaultTokenLength = 900
 )
 
@@ -43,14 +43,14 @@ type Credentials struct {
 
 	// SessionARN is arn:aws:sts::111122223333:assumed-role/NAME/SESSION.
 	SessionARN string
-	// UserID is what GetCallerIdentity calls so: the role's id, a colon and the
-	// session's name.
+	// UserID is GetCallerIdentity's UserId: the role's id, a colon and the session
+	// name.
 	UserID  string
 	Account string
 }
 
-// Faulted is the outcome of a request that got neither credentials nor a code of
-// STS, because of a scripted fault.
+// Faulted is the outcome of a request that a fault has left without credentials
+// and without an STS error code.
 const Faulted = "Faulted"
 
 // Request is an AssumeRoleWithWebIdentity request that STS received.
@@ -58,10 +58,10 @@ type Request struct {
 	Time   time.Time
 	Header http.Header
 	Form   url.Values
-	// Outcome is "" if STS granted credentials (which a fault may have spoilt on
-	// their way), else the error code that was answered or [Faulted].
+	// Outcome is "" if STS granted credentials, even if a fault then spoilt them.
+	// Otherwise it is the error code of the answer, or [Faulted].
 	Outcome string
-	// Claims are those of the token, unverified; nil if they cannot be read.
+	// Claims are the token's claims, unverified; nil if they cannot be parsed.
 	Claims *jwt.Claims
 }
 
@@ -86,8 +86,8 @@ type STS struct {
 	always      Fault
 }
 
-// NewSTS returns an STS of an account with an OIDC provider for each issuer, all
-// of which accept the audience sts.amazonaws.com, and with no role.
+// NewSTS returns the STS of an account that has an OIDC provider for each issuer
+// and no roles. Every provider accepts the audience sts.amazonaws.com.
 func NewSTS(issuers ...*Issuer) *STS {
 	return &STS{
 		now:         time.Now,
@@ -98,7 +98,7 @@ func NewSTS(issuers ...*Issuer) *STS {
 	}
 }
 
-// AddRole adds a role, or replaces the one with that ARN.
+// AddRole adds a role, or replaces the role with that ARN.
 func (s *STS) AddRole(role Role) {
 	role.Namespace = cmp.Or(role.Namespace, defaultNamespace)
 	role.ServiceAccount = cmp.Or(role.ServiceAccount, defaultServiceAccount)
@@ -110,15 +110,15 @@ func (s *STS) AddRole(role Role) {
 	s.audiences[role.Audience] = true
 }
 
-// SetIssuers replaces the issuers that the account has a provider for: an OIDC
-// provider that was deleted, or a signing key that was rotated.
+// SetIssuers replaces the issuers that the account has a provider for, as when an
+// OIDC provider is deleted or a signing key is rotated.
 func (s *STS) SetIssuers(issuers ...*Issuer) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.providers = providers(issuers)
 }
 
-// SetClock sets what STS takes for the time; nil is time.Now.
+// SetClock sets the clock of STS; nil means time.Now.
 func (s *STS) SetClock(now func() time.Time) {
 	if now == nil {
 		now = time.Now
@@ -128,9 +128,9 @@ func (s *STS) SetClock(now func() time.Time) {
 	s.now = now
 }
 
-// SetGrantLifetime makes sessions last d whatever was asked for, so that tests
-// see refreshes within seconds; 0 is as asked. The expiration is a whole second,
-// rounded down: up to one second of d is lost.
+// SetGrantLifetime makes sessions last d whatever the request says, so that tests
+// see refreshes within seconds; 0 honours the request. The expiration is rounded
+// down to a whole second, so up to one second of d is lost.
 func (s *STS) SetGrantLifetime(d time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -138,23 +138,23 @@ func (s *STS) SetGrantLifetime(d time.Duration) {
 }
 
 // SetSessionTokenLength sets the length of session tokens, which AWS does not
-// limit; 900 at first.
+// limit. The default is 900.
 func (s *STS) SetSessionTokenLength(n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.tokenLength = n
 }
 
-// Next queues a fault for each of the coming AssumeRoleWithWebIdentity requests;
-// nil is an undisturbed answer. Queued faults come before that of Always.
+// Next queues faults for the next AssumeRoleWithWebIdentity requests, one each;
+// nil means a normal answer. Queued faults take precedence over Always.
 func (s *STS) Next(faults ...Fault) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.next = append(s.next, faults...)
 }
 
-// Always applies the fault to every AssumeRoleWithWebIdentity request, until
-// Always(nil).
+// Always applies the fault to every AssumeRoleWithWebIdentity request until
+// Always(nil) is called.
 func (s *STS) Always(fault Fault) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -162,14 +162,14 @@ func (s *STS) Always(fault Fault) {
 }
 
 // Requests returns the AssumeRoleWithWebIdentity requests received so far, in
-// their order, with those that are still being answered.
+// order, including those that are still being answered.
 func (s *STS) Requests() []Request {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.requests)
 }
 
-// Credentials returns all credentials issued so far, in their order.
+// Credentials returns all credentials issued so far, in order.
 func (s *STS) Credentials() []Credentials {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -178,8 +178,8 @@ func (s *STS) Credentials() []Credentials {
 
 // ServeHTTP implements http.Handler.
 func (s *STS) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	// Read to its end whatever follows: only then does net/http notice that a
-	// client goes away while a fault keeps it waiting.
+	// Always read the whole body: only then does net/http notice that a client
+	// disconnects while a fault keeps it waiting.
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
 		panic(http.ErrAbortHandler)
@@ -211,7 +211,7 @@ func (s *STS) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // receive records the request and returns the fault to answer it with, if any,
-// and its number.
+// and the request's index.
 func (s *STS) receive(r *http.Request, form url.Values) (Fault, int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -250,12 +250,12 @@ func (s *STS) perform(action string, r *http.Request, form url.Values, body []by
 	}
 }
 
-// checkQuery checks what is common to all calls of the Query protocol.
+// checkQuery checks what all calls of the Query protocol have in common.
 func checkQuery(r *http.Request, form url.Values, formErr error) error {
 	contentType, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	switch {
 	case r.Method != http.MethodPost:
-		// AWS takes GET as well, but then the token would be part of the URL.
+		// AWS also accepts GET, but then the token would be part of the URL.
 		return refusef(http.StatusMethodNotAllowed, "MethodNotAllowed", "%s is not allowed here, use POST", r.Method)
 	case r.URL.Path != "/":
 		return refusef(http.StatusNotFound, "UnknownOperationException", "nothing at the path %s", r.URL.Path)

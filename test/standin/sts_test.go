@@ -47,7 +47,7 @@ func newService(t *testing.T) service {
 	return service{s, issuer, server.URL}
 }
 
-// form returns the parameters of a request that is granted.
+// form returns the parameters of a request that STS grants.
 func (s service) form() url.Values {
 	return url.Values{
 		"Action":           {"AssumeRoleWithWebIdentity"},
@@ -96,7 +96,7 @@ type errorAnswer struct {
 	RequestID string   `xml:"RequestId"`
 }
 
-// refusal sends the request and returns the error that it is answered with.
+// refusal sends the request and returns the status and the error of the answer.
 func refusal(t *testing.T, req *http.Request) (int, errorAnswer) {
 	t.Helper()
 	resp, err := http.DefaultClient.Do(req)
@@ -138,43 +138,43 @@ func TestAssumeRoleRefuses(t *testing.T) {
 		request func(*http.Request)
 		status  int
 		code    string
-		want    string // the message, or its beginning if it ends in …
+		want    string // the message, or its prefix if it ends in …
 	}{
-		{"method", nil, func(r *http.Request) { r.Method = http.MethodPut }, 405, "MethodNotAllowed", "PUT is not allowed here, use POST"},
-		{"path", nil, func(r *http.Request) { r.URL.Path = "/sts" }, 404, "UnknownOperationException", "nothing at the path /sts"},
-		{"query", nil, func(r *http.Request) { r.URL.RawQuery = "Version=2011-06-15" }, 400, "InvalidQueryParameter", "parameters belong in the body, not in the URL"},
+		{"wrong method", nil, func(r *http.Request) { r.Method = http.MethodPut }, 405, "MethodNotAllowed", "PUT is not allowed here, use POST"},
+		{"wrong path", nil, func(r *http.Request) { r.URL.Path = "/sts" }, 404, "UnknownOperationException", "nothing at the path /sts"},
+		{"parameters in the URL", nil, func(r *http.Request) { r.URL.RawQuery = "Version=2011-06-15" }, 400, "InvalidQueryParameter", "parameters belong in the body, not in the URL"},
 		{"no content type", nil, func(r *http.Request) { r.Header.Del("Content-Type") }, 415, "UnsupportedMediaType", "the content type is \"\"…"},
-		{"JSON", nil, func(r *http.Request) { r.Header.Set("Content-Type", "application/json") }, 415, "UnsupportedMediaType", "the content type is \"application/json\"…"},
-		{"syntax", nil, func(r *http.Request) { setBody(r, "Action=AssumeRoleWithWebIdentity&a=%zz") }, 404, "MalformedQueryString", "The query string contains a syntax error"},
+		{"JSON content type", nil, func(r *http.Request) { r.Header.Set("Content-Type", "application/json") }, 415, "UnsupportedMediaType", "the content type is \"application/json\"…"},
+		{"malformed body", nil, func(r *http.Request) { setBody(r, "Action=AssumeRoleWithWebIdentity&a=%zz") }, 404, "MalformedQueryString", "The query string contains a syntax error"},
 		{"no action", func(f url.Values) { f.Del("Action") }, nil, 400, "MissingAction", "Missing Action"},
 		{"other action", set("Action", "AssumeRole"), nil, 400, "InvalidAction", "Could not find operation AssumeRole for version 2011-06-15"},
 		{"no version", func(f url.Values) { f.Del("Version") }, nil, 400, "NoSuchVersion", "The requested version () of service AWSSecurityTokenService does not exist"},
 		{"other version", set("Version", "2011-06-16"), nil, 400, "NoSuchVersion", "The requested version (2011-06-16) of service AWSSecurityTokenService does not exist"},
-		{"parameter twice", func(f url.Values) { f.Add("RoleArn", appRole) }, nil, 400, "InvalidQueryParameter", "the parameter RoleArn was given 2 times"},
+		{"duplicate parameter", func(f url.Values) { f.Add("RoleArn", appRole) }, nil, 400, "InvalidQueryParameter", "the parameter RoleArn was given 2 times"},
 		{"unknown parameter", set("DurationSecond", "900"), nil, 400, "InvalidQueryParameter", "AssumeRoleWithWebIdentity has no parameter DurationSecond here"},
 		{"provider id", set("ProviderId", "www.amazon.com"), nil, 400, "InvalidQueryParameter", "AssumeRoleWithWebIdentity has no parameter ProviderId here"},
 		{"signed", nil, func(r *http.Request) { r.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential=") }, 403, "InvalidClientTokenId", "AssumeRoleWithWebIdentity must not be signed…"},
-		{"session token", nil, func(r *http.Request) { r.Header.Set("X-Amz-Security-Token", "x") }, 403, "InvalidClientTokenId", "AssumeRoleWithWebIdentity must not be signed…"},
+		{"sent with a session token", nil, func(r *http.Request) { r.Header.Set("X-Amz-Security-Token", "x") }, 403, "InvalidClientTokenId", "AssumeRoleWithWebIdentity must not be signed…"},
 
 		{"no role", func(f url.Values) { f.Del("RoleArn") }, nil, 400, "ValidationError", "1 validation error detected: Value null at 'roleArn' failed to satisfy constraint: Member must not be null"},
 		{"short role", set("RoleArn", "app-role"), nil, 400, "ValidationError", "1 validation error detected: Value 'app-role' at 'roleArn' failed to satisfy constraint: Member must have length greater than or equal to 20"},
 		{"long role", set("RoleArn", appRole+strings.Repeat("x", 2048)), nil, 400, "ValidationError", "1 validation error detected: Value '" + appRole + "x…"},
-		{"no ARN", set("RoleArn", "arn:aws:iam::111122223333:user/app"), nil, 400, "ValidationError", "Request ARN is invalid"},
+		{"not a role ARN", set("RoleArn", "arn:aws:iam::111122223333:user/app"), nil, 400, "ValidationError", "Request ARN is invalid"},
 		{"unknown role", set("RoleArn", appRole+"s"), nil, 403, "AccessDenied", denied},
 		{"no session name", func(f url.Values) { f.Del("RoleSessionName") }, nil, 400, "ValidationError", "1 validation error detected: Value null at 'roleSessionName' failed…"},
 		{"short session name", set("RoleSessionName", "x"), nil, 400, "ValidationError", "1 validation error detected: Value 'x' at 'roleSessionName' failed to satisfy constraint: Member must have length greater than or equal to 2"},
 		{"long session name", set("RoleSessionName", long), nil, 400, "ValidationError", "1 validation error detected: Value '" + long + "' at 'roleSessionName' failed to satisfy constraint: Member must have length less than or equal to 64"},
-		{"session name", set("RoleSessionName", "a/b"), nil, 400, "ValidationError", `1 validation error detected: Value 'a/b' at 'roleSessionName' failed to satisfy constraint: Member must satisfy regular expression pattern: [\w+=,.@-]*`},
+		{"invalid session name", set("RoleSessionName", "a/b"), nil, 400, "ValidationError", `1 validation error detected: Value 'a/b' at 'roleSessionName' failed to satisfy constraint: Member must satisfy regular expression pattern: [\w+=,.@-]*`},
 		{"short duration", set("DurationSeconds", "899"), nil, 400, "ValidationError", "1 validation error detected: Value '899' at 'durationSeconds' failed to satisfy constraint: Member must have value greater than or equal to 900"},
 		{"long duration", set("DurationSeconds", "43201"), nil, 400, "ValidationError", "1 validation error detected: Value '43201' at 'durationSeconds' failed to satisfy constraint: Member must have value less than or equal to 43200"},
 		{"duration above the role's", set("DurationSeconds", "3601"), nil, 400, "ValidationError", "The requested DurationSeconds exceeds the MaxSessionDuration set for this role."},
-		{"duration", set("DurationSeconds", "1h"), nil, 400, "MalformedInput", "DurationSeconds is not a whole number: '1h'"},
-		{"two at once", func(f url.Values) { f.Set("DurationSeconds", "1"); f.Set("RoleSessionName", "x") }, nil, 400, "ValidationError", "2 validation errors detected: Value 'x' at 'roleSessionName'…"},
+		{"invalid duration", set("DurationSeconds", "1h"), nil, 400, "MalformedInput", "DurationSeconds is not a whole number: '1h'"},
+		{"two violations", func(f url.Values) { f.Set("DurationSeconds", "1"); f.Set("RoleSessionName", "x") }, nil, 400, "ValidationError", "2 validation errors detected: Value 'x' at 'roleSessionName'…"},
 
 		{"no token", func(f url.Values) { f.Del("WebIdentityToken") }, nil, 400, "ValidationError", "1 validation error detected: Value null at 'webIdentityToken'…"},
 		{"short token", set("WebIdentityToken", "x.y"), nil, 400, "ValidationError", "1 validation error detected: Value 'x.y' at 'webIdentityToken' failed to satisfy constraint: Member must have length greater than or equal to 4"},
 		{"long token", set("WebIdentityToken", good+strings.Repeat("x", 20000)), nil, 400, "ValidationError", "1 validation error detected: Value 'ey…"},
-		{"no JWT", set("WebIdentityToken", "opaque"), nil, 400, "InvalidIdentityToken", notAJWT},
+		{"not a JWT", set("WebIdentityToken", "opaque"), nil, 400, "InvalidIdentityToken", notAJWT},
 		{"two segments", set("WebIdentityToken", signed[0]+"."+signed[1]), nil, 400, "InvalidIdentityToken", notAJWT},
 		{"token with a newline", set("WebIdentityToken", good+"\n"), nil, 400, "InvalidIdentityToken", notAJWT},
 		{"unsigned token", set("WebIdentityToken", "eyJhbGciOiJub25lIn0."+signed[1]+"."), nil, 400, "InvalidIdentityToken", notAJWT},
@@ -182,17 +182,17 @@ func TestAssumeRoleRefuses(t *testing.T) {
 		{"empty issuer", set("WebIdentityToken", standin.NewIssuer("").Token(standin.Claims{})), nil, 400, "InvalidIdentityToken", "Missing a required claim: iss"},
 		{"unknown key", set("WebIdentityToken", s.issuer.WithNewKey().Token(standin.Claims{})), nil, 400, "InvalidIdentityToken", "Couldn't retrieve verification key from your identity provider,  please reference AssumeRoleWithWebIdentity documentation for requirements"},
 		{"signature of another token", set("WebIdentityToken", signed[0]+"."+strings.Split(s.issuer.Token(standin.Claims{}), ".")[1]+"."+signed[2]), nil, 400, "InvalidIdentityToken", "The web identity token that was passed could not be validated by AWS…"},
-		{"audience", token(standin.Claims{Audience: "https://kubernetes.default.svc"}), nil, 400, "InvalidIdentityToken", "Incorrect token audience"},
-		{"audience of the trust policy", set("RoleArn", "arn:aws:iam::111122223333:role/other-audience"), nil, 403, "AccessDenied", denied},
+		{"audience not registered", token(standin.Claims{Audience: "https://kubernetes.default.svc"}), nil, 400, "InvalidIdentityToken", "Incorrect token audience"},
+		{"audience not in the trust policy", set("RoleArn", "arn:aws:iam::111122223333:role/other-audience"), nil, 403, "AccessDenied", denied},
 		{"expired", token(standin.Claims{IssuedAt: time.Unix(1731091640, 0)}), nil, 400, "ExpiredTokenException", "Token expired: current date/time 17…"},
 		{"not yet valid", token(standin.Claims{IssuedAt: time.Now().Add(6 * time.Minute)}), nil, 400, "InvalidIdentityToken", "The web identity token is not valid yet"},
 		{"other namespace", token(standin.Claims{Namespace: "kube-system"}), nil, 403, "AccessDenied", denied},
 		{"other service account", token(standin.Claims{ServiceAccount: "default"}), nil, 403, "AccessDenied", denied},
 
-		{"policy is no JSON", set("Policy", "{"), nil, 400, "MalformedPolicyDocument", "This policy contains invalid Json"},
+		{"policy is not JSON", set("Policy", "{"), nil, 400, "MalformedPolicyDocument", "This policy contains invalid Json"},
 		{"policy without statement", set("Policy", "{}"), nil, 400, "MalformedPolicyDocument", "Syntax errors in policy."},
 		{"long policy", set("Policy", strings.Repeat(" ", 2049)), nil, 400, "ValidationError", "1 validation error detected: Value ' …"},
-		{"policy ARN", set("PolicyArns.member.1.arn", "ReadOnlyAccess"), nil, 400, "ValidationError", "ARN ReadOnlyAccess is not valid."},
+		{"invalid policy ARN", set("PolicyArns.member.1.arn", "ReadOnlyAccess"), nil, 400, "ValidationError", "ARN ReadOnlyAccess is not valid."},
 		{"policy ARN 11", set("PolicyArns.member.11.arn", "arn:aws:iam::aws:policy/ReadOnlyAccess"), nil, 400, "ValidationError", "1 validation error detected: Value at 'policyArns' failed to satisfy constraint: Member must have length less than or equal to 10"},
 		{"policy ARN 2 alone", set("PolicyArns.member.2.arn", "arn:aws:iam::aws:policy/ReadOnlyAccess"), nil, 400, "MalformedInput", "PolicyArns.member is numbered with gaps"},
 		{"misspelt policy ARN", set("PolicyArns.member.1.Arn", "arn:aws:iam::aws:policy/ReadOnlyAccess"), nil, 400, "InvalidQueryParameter", "AssumeRoleWithWebIdentity has no parameter PolicyArns.member.1.Arn here"},
@@ -342,7 +342,7 @@ func TestConcurrency(t *testing.T) {
 	}
 }
 
-// codeOf returns the error code that the SDK has read, "" if there is none.
+// codeOf returns the error code that the SDK has parsed, or "".
 func codeOf(err error) string {
 	if e, ok := errors.AsType[smithy.APIError](err); ok {
 		return e.ErrorCode()

@@ -17,11 +17,11 @@ const (
 	newDataLink = "..data_tmp"
 )
 
-// Volume publishes files as the kubelet does in a projected volume: in the order
-// of steps, and so with the inotify events, of AtomicWriter.Write in Kubernetes'
-// pkg/volume/util/atomic_writer.go (older versions made the visible symlinks
+// Volume publishes files as the kubelet does in a projected volume. Its steps, and
+// therefore its inotify events, have the order of AtomicWriter.Write in Kubernetes'
+// pkg/volume/util/atomic_writer.go (older versions created the visible symlinks
 // before the swap). The visible file is a symlink that is never written again;
-// what changes is the ..data symlink.
+// only the ..data symlink changes.
 //
 // Like the original it is not safe for concurrent use.
 type Volume struct {
@@ -31,8 +31,8 @@ type Volume struct {
 	dir string
 }
 
-// NewVolume returns the volume that is laid out in dir. Dir is made by the first
-// Publish if it is missing by then.
+// NewVolume returns a volume in dir. The first Publish creates dir if it does not
+// exist.
 func NewVolume(dir string) *Volume {
 	return &Volume{dir: dir}
 }
@@ -47,12 +47,12 @@ func (v *Volume) Publish(name, content string) error {
 	return v.PublishAll(map[string]string{name: content})
 }
 
-// PublishAll makes files (content by name, no directories) all that the volume
-// has. Nothing is touched if that is so already.
+// PublishAll makes files (content by name, no directories) the volume's only
+// files. It changes nothing if they are already.
 func (v *Volume) PublishAll(files map[string]string) error {
 	for name := range files {
 		if name == "" || name == "." || strings.HasPrefix(name, "..") || filepath.Base(name) != name {
-			return fmt.Errorf("publishing %q: not a name for a file in a volume", name)
+			return fmt.Errorf("publishing %q: not a valid file name in a volume", name)
 		}
 	}
 	if err := os.MkdirAll(v.dir, 0o755); err != nil {
@@ -114,7 +114,7 @@ func (v *Volume) holds(old string, files map[string]string) bool {
 	return true
 }
 
-// swap writes files to a new timestamped directory and lets ..data point there.
+// swap writes files to a new timestamped directory and points ..data at it.
 func (v *Volume) swap(files map[string]string) (err error) {
 	dir, err := os.MkdirTemp(v.dir, time.Now().UTC().Format("..2006_01_02_15_04_05."))
 	if err != nil {
@@ -125,7 +125,7 @@ func (v *Volume) swap(files map[string]string) (err error) {
 			err = errors.Join(err, os.RemoveAll(dir))
 		}
 	}()
-	// The modes below are set again with Chmod, because the umask cuts the first.
+	// Here and in write, Chmod sets the mode again because the umask masks the first.
 	if err := os.Chmod(dir, 0o755); err != nil {
 		return err
 	}
@@ -151,7 +151,7 @@ func (v *Volume) write(path, content string) error {
 	return os.Chmod(path, mode)
 }
 
-// link makes the visible symlinks that are missing.
+// link creates the visible symlinks that are missing.
 func (v *Volume) link(names []string) error {
 	for _, name := range names {
 		err := os.Symlink(filepath.Join(dataLink, name), v.Path(name))

@@ -35,7 +35,7 @@ func TestVolumeEvents(t *testing.T) {
 	publish(t, v, "first")
 	publish(t, v, "second")
 	second := readlink(t, filepath.Join(dir, "..data"))
-	// Nothing of the publication of the same content, nothing of the token.
+	// Publishing the same content causes no events, and token itself does not change.
 	want = []string{"CREATE " + second, "CHMOD " + second, "CREATE ..data_tmp", "RENAME ..data_tmp", "CREATE ..data", "REMOVE " + first}
 	if got := events(t, w, want[len(want)-1]); !slices.Equal(got, want) {
 		t.Errorf("second publication: events %q, want %q", got, want)

@@ -20,20 +20,20 @@ import (
 	"github.com/go-jose/go-jose/v4/jwt"
 )
 
-// Tokens issued this far ahead of the clock are taken: AWS tolerates some skew,
-// and documents neither that nor how much.
+// issueLeeway is how far ahead of the clock a token may be issued: AWS tolerates
+// some skew, but does not document it.
 const issueLeeway = 5 * time.Minute
 
 var (
 	roleARN     = regexp.MustCompile(`^arn:(aws[a-z-]*):iam::(\d{12}):role/(?:[\x21-\x7e]+/)?([\w+=,.@-]{1,64})$`)
 	policyARN   = regexp.MustCompile(`^arn:aws[a-z-]*:iam::(?:\d{12}|aws):policy/(?:[\x21-\x7e]+/)?[\w+=,.@-]{1,128}$`)
 	policyParam = regexp.MustCompile(`^PolicyArns\.member\.([1-9]\d*)\.arn$`)
-	// go-jose overlooks white space in a token.
+	// go-jose ignores white space in a token.
 	compactJWT  = regexp.MustCompile(`^[\w-]+\.[\w-]+\.[\w-]+$`)
 	sessionName = regexp.MustCompile(`^[\w+=,.@-]*$`)
 )
 
-// assumeRole is the action AssumeRoleWithWebIdentity.
+// assumeRole implements AssumeRoleWithWebIdentity.
 func (s *STS) assumeRole(r *http.Request, form url.Values) (*assumeRoleResponse, error) {
 	if r.Header.Get("Authorization") != "" || r.Header.Get("X-Amz-Security-Token") != "" {
 		return nil, refusef(http.StatusForbidden, "InvalidClientTokenId",
@@ -66,14 +66,14 @@ func (s *STS) assumeRole(r *http.Request, form url.Values) (*assumeRoleResponse,
 	return &assumeRoleResponse{Result: assumeRoleResult{
 		Audience:        role.Audience,
 		AssumedRoleUser: assumedRoleUser{AssumedRoleID: c.UserID, ARN: c.SessionARN},
-		// The reference says: the iss claim. AWS answers the provider's ARN.
+		// The reference documents the iss claim here. AWS returns the provider's ARN.
 		Provider:    providerARN(role.ARN, claims.Issuer),
 		Credentials: newXMLCredentials(c),
 		Subject:     claims.Subject,
 	}}, nil
 }
 
-// violations collects what AWS reports together as one ValidationError.
+// violations collects the problems that AWS reports in one ValidationError.
 type violations []string
 
 func (v *violations) check(ok bool, value, member, rule string) {
@@ -104,8 +104,8 @@ func (v *violations) err() error {
 	}
 }
 
-// checkAssumeRole checks the form of the parameters and returns the duration
-// that was asked for.
+// checkAssumeRole checks the format of the parameters and returns the requested
+// duration.
 func checkAssumeRole(form url.Values) (time.Duration, error) {
 	if err := checkNames(form); err != nil {
 		return 0, err
@@ -138,8 +138,8 @@ func checkAssumeRole(form url.Values) (time.Duration, error) {
 	return time.Duration(seconds) * time.Second, checkPolicies(form)
 }
 
-// checkNames refuses unknown parameters. AWS does not, so that a misspelt one
-// goes unnoticed there.
+// checkNames refuses unknown parameters. AWS does not, so a misspelt one goes
+// unnoticed there.
 func checkNames(form url.Values) error {
 	for name := range form {
 		switch name {
@@ -188,9 +188,9 @@ func checkPolicies(form url.Values) error {
 	return nil
 }
 
-// verify checks the token as the reference and the IAM user guide describe it.
-// The texts are those that AWS is seen to answer, but for a wrong signature,
-// where it is the reference's. s.mu is held.
+// verify checks the token as the reference and the IAM user guide describe. The
+// messages have been observed on AWS, except the one about a wrong signature,
+// which is the reference's. The caller holds s.mu.
 func (s *STS) verify(ctx context.Context, raw string, now time.Time) (*jwt.Claims, error) {
 	invalid := func(format string, args ...any) (*jwt.Claims, error) {
 		return nil, refusef(http.StatusBadRequest, "InvalidIdentityToken", format, args...)
@@ -228,8 +228,7 @@ func (s *STS) verify(ctx context.Context, raw string, now time.Time) (*jwt.Claim
 	return claims, nil
 }
 
-// signer returns the key of that id, nil if none of the providers has it or can
-// be asked.
+// signer returns the key with that id, or nil if no reachable provider has it.
 func signer(ctx context.Context, known []provider, id string) *jose.JSONWebKey {
 	for _, p := range known {
 		keys, err := p.keys(ctx)
@@ -257,7 +256,7 @@ func missingClaim(c *jwt.Claims) string {
 	}
 }
 
-// unverifiedClaims returns nil if the claims cannot be read.
+// unverifiedClaims returns nil if the claims cannot be parsed.
 func unverifiedClaims(raw string) *jwt.Claims {
 	token, err := jwt.ParseSigned(raw, []jose.SignatureAlgorithm{jose.RS256})
 	if err != nil {
@@ -275,8 +274,8 @@ func providerARN(role, issuer string) string {
 	return fmt.Sprintf("arn:%s:iam::%s:oidc-provider/%s", m[1], m[2], strings.TrimPrefix(issuer, "https://"))
 }
 
-// newCredentials makes up credentials with the shapes that AWS's have. s.mu is
-// held.
+// newCredentials generates credentials that look like those of AWS. The caller
+// holds s.mu.
 func (s *STS) newCredentials(role, session string, expiration time.Time) Credentials {
 	m := roleARN.FindStringSubmatch(role)
 	partition, account, name := m[1], m[2], m[3]
