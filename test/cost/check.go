@@ -11,22 +11,21 @@ import (
 	"irsa-sidecar/test/standin"
 )
 
-// checker tells whether the answers that one client gets, one after the other,
-// are of use to it.
+// checker checks the answers that one client gets, one after the other.
 type checker struct {
-	expiration func(body []byte) (time.Time, error) // as that of a target
+	expiration func(body []byte) (time.Time, error) // see target
 
-	body    []byte // of the last answer that was
+	body    []byte // of the last good answer
 	expires time.Time
 }
 
-// check returns why an answer that came now is a loss, nil if it is none.
+// check returns an error if an answer received now counts as lost.
 func (c *checker) check(status int, body []byte, now time.Time) error {
 	if status != http.StatusOK {
 		return fmt.Errorf("status %d: %.200s", status, body)
 	}
 	expires := c.expires
-	fresh := c.body == nil || !bytes.Equal(body, c.body) // else it has been looked at
+	fresh := c.body == nil || !bytes.Equal(body, c.body) // otherwise it has been parsed already
 	if fresh {
 		var err error
 		if expires, err = c.expiration(body); err != nil {
@@ -37,15 +36,15 @@ func (c *checker) check(status int, body []byte, now time.Time) error {
 	case !expires.After(now):
 		return fmt.Errorf("credentials that expired at %s", expires.Format(time.RFC3339))
 	case expires.Before(c.expires):
-		return fmt.Errorf("credentials that expire at %s, after ones that do at %s", expires.Format(time.RFC3339), c.expires.Format(time.RFC3339))
+		return fmt.Errorf("credentials that expire at %s, after others that expire at %s", expires.Format(time.RFC3339), c.expires.Format(time.RFC3339))
 	case fresh:
 		c.body, c.expires = bytes.Clone(body), expires
 	}
 	return nil
 }
 
-// issuedExpiration returns when the credentials in body end, which must be
-// whole and among those that STS has issued.
+// issuedExpiration returns the expiration of the credentials in body, which must
+// be a complete set that STS has issued.
 func issuedExpiration(body []byte, issued []standin.Credentials) (time.Time, error) {
 	var got struct {
 		AccessKeyID     string `json:"AccessKeyId"`
@@ -62,10 +61,10 @@ func issuedExpiration(body []byte, issued []standin.Credentials) (time.Time, err
 			return c.Expiration, nil
 		}
 	}
-	return time.Time{}, errors.New("credentials that STS has not issued, or not as a whole")
+	return time.Time{}, errors.New("not a set of credentials that STS has issued")
 }
 
-// kilobyteExpiration is that of the bare server's answers, far away.
+// kilobyteExpiration checks an answer of the bare server, which never expires.
 func kilobyteExpiration(body []byte) (time.Time, error) {
 	if len(body) != 1<<10 {
 		return time.Time{}, fmt.Errorf("%d bytes instead of a kilobyte", len(body))

@@ -31,17 +31,17 @@ func TestCheck(t *testing.T) {
 		now    time.Duration // since noon
 		want   string        // part of the error; "": none
 	}{
-		{"the first", "", 200, firstBody, 0, ""},
-		{"the same again", firstBody, 200, firstBody, time.Second, ""},
+		{"first answer", "", 200, firstBody, 0, ""},
+		{"same answer", firstBody, 200, firstBody, time.Second, ""},
 		{"renewed", firstBody, 200, secondBody, 8 * time.Second, ""},
-		{"in its last moment", "", 200, firstBody, 9*time.Second - 1, ""},
+		{"last moment before expiry", "", 200, firstBody, 9*time.Second - 1, ""},
 		{"expired", "", 200, firstBody, 9 * time.Second, "credentials that expired at 2026-11-24T12:00:09Z"},
-		{"the same again, expired", firstBody, 200, firstBody, 9 * time.Second, "credentials that expired"},
-		{"backward", secondBody, 200, firstBody, time.Second, "credentials that expire at 2026-11-24T12:00:09Z, after ones that do at 2026-11-24T12:00:14Z"},
+		{"same answer, expired", firstBody, 200, firstBody, 9 * time.Second, "credentials that expired"},
+		{"earlier expiration", secondBody, 200, firstBody, time.Second, "credentials that expire at 2026-11-24T12:00:09Z, after others that expire at 2026-11-24T12:00:14Z"},
 		{"unavailable", firstBody, 503, `{"code":"CredentialsUnavailable"}`, 0, `status 503: {"code":"CredentialsUnavailable"}`},
-		{"right but for its status", firstBody, 203, firstBody, 0, "status 203"},
+		{"wrong status", firstBody, 203, firstBody, 0, "status 203"},
 		{"empty", "", 200, "", 0, "no credentials"},
-		{"foreign", firstBody, 200, strings.Replace(firstBody, "token1", "token3", 1), 0, "credentials that STS has not issued"},
+		{"not issued", firstBody, 200, strings.Replace(firstBody, "token1", "token3", 1), 0, "not a set of credentials that STS has issued"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -58,7 +58,7 @@ func TestCheck(t *testing.T) {
 
 func TestIssuedExpiration(t *testing.T) {
 	with := func(old, replacement string) string { return strings.Replace(firstBody, old, replacement, 1) }
-	const notIssued = "credentials that STS has not issued"
+	const notIssued = "not a set of credentials that STS has issued"
 	tests := []struct {
 		name string
 		body string
@@ -66,16 +66,16 @@ func TestIssuedExpiration(t *testing.T) {
 	}{
 		{"issued", firstBody, ""},
 		{"cut off", firstBody[:len(firstBody)-1], "no credentials"},
-		{"followed by more", firstBody + "{}", "no credentials"},
+		{"trailing data", firstBody + "{}", "no credentials"},
 		{"no access key ID", with("AccessKeyId", "Other"), notIssued},
 		{"no secret access key", with("SecretAccessKey", "Other"), notIssued},
 		{"no token", with("Token", "Other"), notIssued},
 		{"no expiration", with("Expiration", "Other"), notIssued},
-		{"a foreign access key ID", with("ASIA1", "ASIA3"), notIssued},
-		{"a foreign secret access key", with("secret1", "secret3"), notIssued},
-		{"a foreign token", with("token1", "token3"), notIssued},
-		{"a foreign expiration", with(":09Z", ":10Z"), notIssued},
-		{"a part of each", with("token1", "token2"), notIssued},
+		{"unknown access key ID", with("ASIA1", "ASIA3"), notIssued},
+		{"unknown secret access key", with("secret1", "secret3"), notIssued},
+		{"unknown token", with("token1", "token3"), notIssued},
+		{"wrong expiration", with(":09Z", ":10Z"), notIssued},
+		{"parts of two sets", with("token1", "token2"), notIssued},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -88,14 +88,14 @@ func TestIssuedExpiration(t *testing.T) {
 	}
 }
 
-// A client that got worse credentials once must not take them for the measure.
+// Credentials that expire earlier must not become the reference for later answers.
 func TestCheckRemembersTheLatest(t *testing.T) {
 	now := time.Now()
 	expiration := map[string]time.Time{"early": now.Add(time.Minute), "late": now.Add(time.Hour)}
 	c := checker{expiration: func(body []byte) (time.Time, error) { return expiration[string(body)], nil }}
 	testError(t, c.check(200, []byte("late"), now), "")
 	for range 2 {
-		testError(t, c.check(200, []byte("early"), now), "after ones that do at")
+		testError(t, c.check(200, []byte("early"), now), "after others that expire at")
 	}
 	testError(t, c.check(200, []byte("late"), now), "")
 }
@@ -108,7 +108,7 @@ func TestKilobyteExpiration(t *testing.T) {
 	}{
 		{"a kilobyte", strings.Repeat("x", 1024), ""},
 		{"less", strings.Repeat("x", 1023), "1023 bytes"},
-		{"none", "", "0 bytes"},
+		{"empty", "", "0 bytes"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -118,7 +118,7 @@ func TestKilobyteExpiration(t *testing.T) {
 	}
 }
 
-// testError wants an error that contains want, none if that is empty.
+// testError checks that err contains want, or is nil if want is empty.
 func testError(t *testing.T, err error, want string) {
 	t.Helper()
 	switch {

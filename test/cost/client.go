@@ -9,15 +9,15 @@ import (
 	"time"
 )
 
-// loss is a request that was not answered as it should have been.
+// loss is a request that got no good answer.
 type loss struct {
 	at  time.Time
 	err error
 }
 
-// client asks a server, one request after the other. It does so on a connection
-// of its own, because an http.Transport asks again in silence when a kept
-// connection turns out dead: here that is a loss.
+// client sends requests to a server, one at a time. It has its own connection
+// because an http.Transport silently retries when a kept connection turns out to
+// be dead, which counts as a loss here.
 type client struct {
 	load     load
 	target   target
@@ -25,7 +25,7 @@ type client struct {
 	deadline time.Time // for all answers
 	checker  checker
 
-	conn    *net.TCPConn // nil: none is open
+	conn    *net.TCPConn // nil if closed
 	replies *bufio.Reader
 	body    bytes.Buffer // of the latest answer
 
@@ -44,13 +44,13 @@ func newClient(l load, t target, deadline time.Time) *client {
 	}
 }
 
-// open asks for the first time, which takes longer and is no sample.
+// open makes the first request, which takes longer and is not a sample.
 func (c *client) open() {
 	c.ask(time.Now())
 	c.samples = nil
 }
 
-// ask makes the request that is due since then.
+// ask makes the request that was due at that time.
 func (c *client) ask(due time.Time) {
 	status, err := c.exchange()
 	now := time.Now()
@@ -65,13 +65,12 @@ func (c *client) ask(due time.Time) {
 		return
 	}
 	c.lost++
-	if len(c.losses) < toldLosses {
+	if len(c.losses) < reportedLosses {
 		c.losses = append(c.losses, loss{now, fmt.Errorf("%s, %s: %w", c.target.name, c.load.name, err)})
 	}
 }
 
-// exchange sends a request and reads the answer to its end; an end that comes
-// early is an error.
+// exchange sends a request and reads the whole answer; a truncated one is an error.
 func (c *client) exchange() (status int, err error) {
 	if c.conn == nil {
 		if err := c.dial(); err != nil {
@@ -101,13 +100,13 @@ func (c *client) dial() error {
 	return conn.SetDeadline(c.deadline)
 }
 
-// close closes the connection by a reset: thousands a second that end in the
-// usual way would leave the kernel without a free port for the next ones.
+// close resets the connection: closing thousands a second normally would leave the
+// kernel without free ports.
 func (c *client) close() {
 	if c.conn == nil {
 		return
 	}
-	_ = c.conn.SetLinger(0) // else the usual way
+	_ = c.conn.SetLinger(0)
 	c.conn.Close()
 	c.conn = nil
 }

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// testClient returns a client of handler that asks for kilobytes.
+// testClient returns a client of handler that expects kilobytes.
 func testClient(t *testing.T, keep bool, handler http.HandlerFunc) (c *client, connections *atomic.Int32) {
 	connections = new(atomic.Int32)
 	srv := httptest.NewUnstartedServer(handler)
@@ -38,7 +38,7 @@ func TestClientConnections(t *testing.T) {
 			c.ask(time.Now())
 		}
 		if len(c.samples) != 3 || c.lost != 0 {
-			t.Errorf("keep %v: %d samples, lost %v, want 3 and none", keep, len(c.samples), c.losses)
+			t.Errorf("keep %v: %d samples, losses %v; want 3 and none", keep, len(c.samples), c.losses)
 		}
 		if got := connections.Load(); got != want {
 			t.Errorf("keep %v: %d connections, want %d", keep, got, want)
@@ -48,18 +48,18 @@ func TestClientConnections(t *testing.T) {
 
 func TestClientLosses(t *testing.T) {
 	kilobyte := "HTTP/1.1 200 OK\r\nContent-Length: 1024\r\n\r\n" + strings.Repeat("x", 1<<10)
-	const lost = "server, load: " // an end of file or a reset, as it happens
+	const lost = "server, load: " // then EOF or a reset, depending on timing
 	tests := []struct {
 		name   string
-		answer string   // sent as it is before the connection is closed
+		answer string   // sent verbatim before the connection is closed
 		want   []string // errors of two requests; "": none
 	}{
 		{"nothing", "", []string{"EOF", "EOF"}},
-		{"a part of the header", "HTTP/1.1 200 OK\r\n", []string{"unexpected EOF", "unexpected EOF"}},
-		{"a part of the body", kilobyte[:len(kilobyte)-1], []string{"unexpected EOF", "unexpected EOF"}},
+		{"truncated header", "HTTP/1.1 200 OK\r\n", []string{"unexpected EOF", "unexpected EOF"}},
+		{"truncated body", kilobyte[:len(kilobyte)-1], []string{"unexpected EOF", "unexpected EOF"}},
 		{"less than a kilobyte", "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx", []string{"1 bytes", lost}},
 		{"another status", "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 4\r\n\r\nbusy", []string{"status 503: busy", lost}},
-		{"a kept connection that is not", kilobyte, []string{"", lost}},
+		{"kept connection is closed", kilobyte, []string{"", lost}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

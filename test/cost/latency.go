@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// refreshWindow is how long before and after a refresh it could slow down other
-// things: its handshake comes before, the collection of its garbage after it.
+// refreshWindow is how long before and after a refresh it may slow down requests:
+// its handshake comes before, garbage collection after.
 const refreshWindow = 250 * time.Millisecond
 
 // sample is a request that was answered.
@@ -15,18 +15,18 @@ type sample struct {
 	took time.Duration // from then to the end of the answer
 }
 
-// near tells whether s was under way within refreshWindow of a refresh.
+// near reports whether s was in flight within refreshWindow of a refresh.
 func (s sample) near(refreshes []time.Time) bool {
 	return slices.ContainsFunc(refreshes, func(at time.Time) bool {
 		return !s.due.After(at.Add(refreshWindow)) && !s.due.Add(s.took).Before(at.Add(-refreshWindow))
 	})
 }
 
-// round is what is told of asking one server in one way for a while. The
-// percentiles are in milliseconds.
+// round is the result of one load on one server for roundTime. The percentiles
+// are in milliseconds.
 type round struct {
 	requests, lost          int
-	losses                  []loss // the first of each client
+	losses                  []loss // the first few of each client
 	p50, p99, p999, longest float64
 
 	near             int // requests near a refresh
@@ -57,8 +57,8 @@ func newRound(samples []sample, lost int, losses []loss, refreshes []time.Time) 
 	}
 }
 
-// percentile returns, in milliseconds, the least of the sorted values that
-// perMille of a thousand do not exceed; 0 if there are no values.
+// percentile returns, in milliseconds, the smallest of the sorted values that
+// perMille of a thousand values do not exceed; 0 if there are no values.
 func percentile(sorted []time.Duration, perMille int) float64 {
 	if len(sorted) == 0 {
 		return 0

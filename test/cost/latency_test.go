@@ -19,8 +19,8 @@ func TestPercentile(t *testing.T) {
 		perMille int
 		want     float64
 	}{
-		{"of none", nil, 990, 0},
-		{"of one", count(1), 500, 1},
+		{"no values", nil, 990, 0},
+		{"one value", count(1), 500, 1},
 		{"p50 of an even number", count(4), 500, 2},
 		{"p50 of an odd number", count(5), 500, 3},
 		{"p99 of 100", count(100), 990, 99},
@@ -49,13 +49,13 @@ func TestNear(t *testing.T) {
 		due, took time.Duration
 		want      bool
 	}{
-		{"before it", 749*ms - 1, ms, false},
-		{"answered as it begins", 749 * ms, ms, true},
+		{"answered before the window", 749*ms - 1, ms, false},
+		{"answered as the window begins", 749 * ms, ms, true},
 		{"at the refresh", time.Second, ms, true},
-		{"due as it ends", 1250 * ms, ms, true},
-		{"after it", 1250*ms + 1, ms, false},
-		{"all the while", 0, 3 * time.Second, true},
-		{"near the second", 6100 * ms, ms, true},
+		{"due as the window ends", 1250 * ms, ms, true},
+		{"due after the window", 1250*ms + 1, ms, false},
+		{"longer than the window", 0, 3 * time.Second, true},
+		{"near the second refresh", 6100 * ms, ms, true},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -76,7 +76,7 @@ func TestNewRound(t *testing.T) {
 	}
 	got := newRound(samples, 2, make([]loss, 1), refreshes)
 	if got.requests != 5 || got.lost != 2 || len(got.losses) != 1 || got.p50 != 2 || got.longest != 3 {
-		t.Errorf("got %+v, want 5 requests, 2 of them lost, p50 2 ms and 3 ms for the longest", got)
+		t.Errorf("got %+v, want 5 requests, 2 lost, p50 2 ms, longest 3 ms", got)
 	}
 	if got.near != 1 || got.p50Near != 2 || got.p99Near != 2 {
 		t.Errorf("got %+v, want one request of 2 ms near the refresh", got)

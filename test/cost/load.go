@@ -11,62 +11,62 @@ import (
 )
 
 const (
-	// clients is how many ask at the same time: more than a pod has processes
-	// with an SDK, far fewer than the connections that the sidecar allows.
+	// clients is the number of concurrent clients: more than the processes with
+	// an SDK in a pod, far fewer than the connections that the sidecar allows.
 	clients = 64
 
-	// paceInterval parts the requests of a paced load, which leaves the servers
-	// idle for most of the time, as applications do: 500 a second to each.
+	// paceInterval is the interval between requests of a paced load: 500 a second
+	// to each server, which leaves it idle most of the time, as applications do.
 	paceInterval = time.Millisecond
 
-	// grantLifetime makes a refresh come five to six seconds after the last
-	// one, with almost three left to make it in.
+	// grantLifetime makes a refresh come five to six seconds after the last one,
+	// with almost three seconds left to complete it.
 	grantLifetime = 9 * time.Second
 
-	// refreshLead is when rounds of the sidecar begin after a refresh, and
-	// roundTime how long they last: the next refresh comes in the middle, and a
-	// round of the other server fits in before the one after that.
+	// A round of the sidecar begins refreshLead after a refresh and lasts
+	// roundTime: the next refresh comes in the middle of it, and a round of the
+	// other server fits in before the refresh after that.
 	refreshLead = 4400 * time.Millisecond
 	roundTime   = 2400 * time.Millisecond
 
-	// rotationPeriod brings several new tokens for each refresh.
+	// rotationPeriod makes several new tokens per refresh.
 	rotationPeriod = time.Second
 
-	// answerGrace is what requests that are on their way when a round ends have
-	// yet for their answers, which are lost after that: no machine is so slow.
+	// answerGrace is how long requests in flight at the end of a round may still
+	// take before they count as lost: no machine is so slow.
 	answerGrace = 20 * time.Second
 )
 
-// load is a way in which the clients ask.
+// load is a pattern of requests.
 type load struct {
 	name     string
-	keep     bool          // their connections
-	interval time.Duration // between requests, to one server and the other by turns; 0: each client asks again at once
+	keep     bool          // connections
+	interval time.Duration // between requests, which alternate between the servers; 0: each client asks again at once
 }
 
 func loads() []load {
 	return []load{
 		{"64 clients, connections kept", true, 0},
-		{"64 clients, a connection a request", false, 0},
+		{"64 clients, one connection per request", false, 0},
 		{"500 requests a second, connections kept", true, paceInterval},
 	}
 }
 
-// target is a server to ask.
+// target is a server to measure.
 type target struct {
 	name       string
 	addr, path string
-	expiration func(body []byte) (time.Time, error) // of an answer that is right
+	expiration func(body []byte) (time.Time, error) // checks an answer
 }
 
-// result is what came of a load, round by round.
+// result is the result of a load, round by round.
 type result struct {
 	load          load
 	sidecar, bare []round
 }
 
-// measureLoad asks both servers while the sidecar renews its credentials and
-// gets new tokens. It fails if any answer was lost.
+// measureLoad measures both servers while the sidecar renews its credentials and
+// its token rotates. It fails if any answer is lost.
 func measureLoad(ctx context.Context, w io.Writer, sts *stsServer, sidecar, bare target, rounds int) error {
 	ctx, end := context.WithCancel(ctx)
 	defer end()
@@ -86,21 +86,21 @@ func measureLoad(ctx context.Context, w io.Writer, sts *stsServer, sidecar, bare
 	if err := g.Wait(); err != nil {
 		return err
 	}
-	refreshes := len(sts.grants()) - 1 // the first was at the start
+	refreshes := len(sts.grants()) - 1 // the first grant was at startup
 	if err := printLoad(w, results, refreshes, stall); err != nil {
 		return err
 	}
 	return lossError(results, stall)
 }
 
-// longestStall returns, when ctx is done, for how long at the most this process
-// was kept from running: a machine that stands still for longer than credentials
-// have left makes losses that are not the sidecar's.
+// longestStall returns, when ctx is done, the longest time that this process was
+// kept from running: a machine that stalls for longer than the credentials are
+// still valid causes losses that are not the sidecar's fault.
 func longestStall(ctx context.Context) time.Duration {
 	var longest time.Duration
 	tick := time.NewTicker(slot)
 	defer tick.Stop()
-	// The wall clock, which goes on while a virtual machine does not.
+	// The wall clock, which continues while a virtual machine is paused.
 	for last := time.Now().Round(0); wait(ctx, tick.C) == nil; {
 		now := time.Now().Round(0)
 		longest = max(longest, now.Sub(last)-slot)
@@ -109,9 +109,9 @@ func longestStall(ctx context.Context) time.Duration {
 	return longest
 }
 
-// takeTurns asks the servers for that many rounds of each load: by turns, so that
-// what else the machine does hits both, and the sidecar whenever it is about to
-// renew its credentials.
+// takeTurns runs that many rounds of each load. The servers take turns, so that
+// other work on the machine affects both. A round of the sidecar starts when it is
+// about to renew its credentials.
 func takeTurns(ctx context.Context, sts *stsServer, sidecar, bare target, rounds int) ([]result, error) {
 	var results []result
 	for _, l := range loads() {
@@ -122,7 +122,7 @@ func takeTurns(ctx context.Context, sts *stsServer, sidecar, bare target, rounds
 				return nil, err
 			}
 			var all []*client
-			if l.interval > 0 { // neither server is in the other's way
+			if l.interval > 0 { // the servers do not disturb each other
 				all = l.ask(ctx, sidecar, bare)
 			} else {
 				all = append(l.ask(ctx, sidecar), l.ask(ctx, bare)...)
@@ -135,7 +135,7 @@ func takeTurns(ctx context.Context, sts *stsServer, sidecar, bare target, rounds
 	return results, context.Cause(ctx)
 }
 
-// ask asks the targets for a round and returns the clients that did, 64 of each.
+// ask runs a round against the targets and returns its clients, 64 for each.
 func (l load) ask(ctx context.Context, targets ...target) []*client {
 	deadline := time.Now().Add(roundTime + answerGrace)
 	var all []*client
@@ -157,7 +157,7 @@ func (l load) ask(ctx context.Context, targets ...target) []*client {
 	return all
 }
 
-// roundOf tells what came of asking t.
+// roundOf returns the result for t.
 func roundOf(t target, all []*client, refreshes []time.Time) round {
 	var samples []sample
 	var lost int
@@ -172,8 +172,8 @@ func roundOf(t target, all []*client, refreshes []time.Time) round {
 	return newRound(samples, lost, losses, refreshes)
 }
 
-// askFast lets each client ask again as soon as it has its answer, until ctx
-// is done.
+// askFast makes each client ask again as soon as it has its answer, until ctx is
+// done.
 func askFast(ctx context.Context, all []*client) {
 	var wg sync.WaitGroup
 	for _, c := range all {
@@ -186,9 +186,9 @@ func askFast(ctx context.Context, all []*client) {
 	wg.Wait()
 }
 
-// askPaced lets one client after the other ask, every interval until ctx is
-// done, however long the answers take: a client whose answer is late is late
-// with its next request too, which counts from when it was due.
+// askPaced makes one client after the other ask, one per interval until ctx is
+// done, however long the answers take. A client whose answer is late sends its
+// next request late too; latency counts from when the request was due.
 func askPaced(ctx context.Context, all []*client, interval time.Duration) {
 	var wg sync.WaitGroup
 	due := make([]chan time.Time, len(all))
@@ -212,8 +212,8 @@ func askPaced(ctx context.Context, all []*client, interval time.Duration) {
 	wg.Wait()
 }
 
-// sleepUntil is more exact than time.Sleep, which is up to a millisecond late
-// on Linux: several times what an answer takes.
+// sleepUntil is more precise than time.Sleep, which is up to a millisecond late on
+// Linux: several times what an answer takes.
 func sleepUntil(t time.Time) {
 	for left := time.Until(t); left > 0; left = time.Until(t) {
 		rest := syscall.NsecToTimespec(int64(left))

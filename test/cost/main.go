@@ -1,20 +1,21 @@
-// Command cost measures what the sidecar costs a pod that it sits idle in, in
-// memory, wake-ups, start-up time and bytes of image, and how fast it answers
-// under load, beside a bare net/http server in the same run:
+// Command cost measures the cost of an idle sidecar (memory, wake-ups, startup
+// time and binary size) and its latency under load, each compared with a bare
+// net/http server in the same run:
 //
-//	go run ./test/cost                  ends after about 80 seconds
-//	go run ./test/cost -minute=10s      with a shorter look at the idle ones
-//	go run ./test/cost -load            ends after about 85 seconds
-//	go run ./test/cost -load -rounds=1  with a shorter look
+//	go run ./test/cost                  takes about 80 seconds
+//	go run ./test/cost -minute=10s      watches the idle processes for 10 seconds
+//	go run ./test/cost -load            takes about 85 seconds
+//	go run ./test/cost -load -rounds=1  makes one round
 //
-// It exists because a sidecar is paid for once a pod, so that every mebibyte
-// counts by the thousand, and because a figure of one machine says little: the
-// ratios hold elsewhere, and the limits are those of the design. Under load it
-// fails if a single answer is lost: not in time, not whole, or with credentials
-// that are not the client's latest and valid ones.
+// It exists because every pod pays for its sidecar, so every mebibyte counts by the
+// thousand, and because a figure from one machine says little: the ratios hold
+// elsewhere, and the limits are those of the design. Under load it fails if a
+// single answer is lost: late, truncated, or with credentials that have expired or
+// are older than those the client already has.
 //
-// Everything runs on loopback, several processes of each kind, of which the
-// median is told, or under load one for several rounds. It needs Linux, for /proc.
+// Everything runs on loopback. Idle figures are medians of several processes of
+// each kind; under load there is one process, measured for several rounds. It needs
+// Linux, for /proc.
 package main
 
 import (
@@ -34,12 +35,12 @@ import (
 )
 
 const (
-	// idleCopies is how many processes of each kind are looked at when idle:
-	// enough for a median on a machine that has other things to do.
+	// idleCopies is the number of idle processes of each kind: enough for a
+	// median on a busy machine.
 	idleCopies = 5
 
-	// settleTime lets garbage collection and closing connections, which come
-	// after the first answer, pass before the processes count as idle.
+	// settleTime is how long after the first answer the processes count as idle:
+	// garbage collection and the closing of connections are over by then.
 	settleTime = 5 * time.Second
 )
 
@@ -53,7 +54,7 @@ func main() {
 	}
 }
 
-// run measures and clears away everything that it made.
+// run measures, and removes everything that it created.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err error) {
 	o, err := parse(args, stderr)
 	switch {
@@ -94,7 +95,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	return printTable(stdout, sidecar, bare)
 }
 
-// options are what the flags say.
+// options are the values of the flags.
 type options struct {
 	load   bool
 	rounds int
@@ -107,9 +108,9 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 	var o options
 	flags := flag.NewFlagSet("cost", flag.ContinueOnError)
 	flags.SetOutput(stderr)
-	flags.BoolVar(&o.load, "load", false, "ask the sidecar much, and see that no answer is lost")
-	flags.DurationVar(&o.window, "minute", time.Minute, "how long to look at the idle processes")
-	flags.IntVar(&o.rounds, "rounds", 5, "how often to ask each server in each way")
+	flags.BoolVar(&o.load, "load", false, "measure under load, and fail if an answer is lost")
+	flags.DurationVar(&o.window, "minute", time.Minute, "how long to watch the idle processes")
+	flags.IntVar(&o.rounds, "rounds", 5, "rounds per load and server")
 	flags.StringVar(&o.roots, "roots", "/etc/ssl/certs/ca-certificates.crt", "the public root certificates, in one `file`")
 	if err := flags.Parse(args); err != nil {
 		return nil, err
@@ -124,18 +125,18 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 type kind struct {
 	pkg       string
 	env       []string
-	path      string        // that it answers
-	delay     time.Duration // of the first answer that is not its fault
+	path      string        // of its answer
+	delay     time.Duration // of the first answer, caused by STS
 	binary    int64         // bytes
 	processes []*process
 }
 
-// prepare builds the program as the image has it and starts that many processes
-// one after the other.
+// prepare builds the program as for the image and starts that many processes, one
+// after the other.
 func (k *kind) prepare(ctx context.Context, dir string, copies int) error {
 	root, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", "irsa-sidecar").Output()
 	if err != nil {
-		return fmt.Errorf("finding the module irsa-sidecar: %w: run this from inside of it", err)
+		return fmt.Errorf("finding the module irsa-sidecar: %w: run this from within the module", err)
 	}
 	binary := filepath.Join(dir, filepath.Base(k.pkg))
 	build := exec.CommandContext(ctx, "go", "build", "-C", strings.TrimSpace(string(root)),
@@ -160,12 +161,12 @@ func (k *kind) prepare(ctx context.Context, dir string, copies int) error {
 	return nil
 }
 
-// target returns the only process as a server to ask.
+// target returns the only process as a target.
 func (k *kind) target(name string, expiration func([]byte) (time.Time, error)) target {
 	return target{name, k.processes[0].addr, k.path, expiration}
 }
 
-// end ends the processes.
+// end stops the processes.
 func (k *kind) end() error {
 	var errs []error
 	for _, p := range k.processes {

@@ -19,17 +19,17 @@ import (
 // slot is the precision of wake-ups: those within one count as one.
 const slot = 100 * time.Millisecond
 
-// process is one that runs, and what was seen of it.
+// process is a running process and its measurements.
 type process struct {
 	cmd  *exec.Cmd
 	addr string // that it serves on
 	log  bytes.Buffer
-	ran  time.Duration // until the last look
+	ran  time.Duration // up to the last call of runTime
 
 	startTime time.Duration // from its start to its first answer
 	rss       int64         // resident bytes, when idle
-	anonymous int64         // of these, those that no file backs
-	peak      int64         // the most that were ever resident
+	anonymous int64         // those of them that are not backed by a file
+	peak      int64         // maximum of resident bytes
 	wakeUps   float64       // a minute
 	cpu       time.Duration // a minute
 }
@@ -43,7 +43,7 @@ func start(ctx context.Context, binary string, env []string, path string) (*proc
 	p := &process{cmd: exec.Command(binary), addr: listen}
 	p.cmd.Env = append([]string{"SIDECAR_LISTEN=" + listen, "SIDECAR_ADMIN_LISTEN=" + admin}, env...)
 	p.cmd.Stderr = &p.log
-	// Out of the terminal's foreground process group: Ctrl-C reaches cost alone.
+	// Outside the terminal's foreground process group: Ctrl-C reaches only cost.
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	begin := time.Now()
 	if err := p.cmd.Start(); err != nil {
@@ -56,7 +56,7 @@ func start(ctx context.Context, binary string, env []string, path string) (*proc
 	return p, nil
 }
 
-// awaitAnswer asks until the answer is 200, and leaves no connection open.
+// awaitAnswer retries until the answer is 200, and leaves no connection open.
 func awaitAnswer(ctx context.Context, url string) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
@@ -77,12 +77,12 @@ func awaitAnswer(ctx context.Context, url string) error {
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("no answer: %w", err)
-		case <-time.After(time.Millisecond): // what the start time is exact to
+		case <-time.After(time.Millisecond): // the precision of the start time
 		}
 	}
 }
 
-// freeAddresses returns two that nobody listened on a moment ago.
+// freeAddresses returns two addresses that were free a moment ago.
 func freeAddresses() (listen, admin string, err error) {
 	a, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -97,7 +97,7 @@ func freeAddresses() (listen, admin string, err error) {
 	return a.Addr().String(), b.Addr().String(), nil
 }
 
-// end ends the process and waits for that.
+// end stops the process and waits for its exit.
 func (p *process) end() error {
 	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		return err
@@ -107,15 +107,14 @@ func (p *process) end() error {
 	return nil
 }
 
-// watch lets the processes settle and fills in what each does within window
-// and has in memory then. Nobody talks to them meanwhile: reading /proc does
-// not wake what it is about.
+// watch lets the processes settle, measures each for window, and then reads its
+// memory. Nothing contacts them meanwhile: reading /proc does not wake a process.
 func watch(ctx context.Context, window time.Duration, processes []*process) error {
 	if err := wait(ctx, time.After(settleTime)); err != nil {
 		return err
 	}
 	for _, p := range processes {
-		if _, err := p.look(); err != nil {
+		if _, err := p.runTime(); err != nil {
 			return err
 		}
 	}
@@ -127,7 +126,7 @@ func watch(ctx context.Context, window time.Duration, processes []*process) erro
 			return err
 		}
 		for _, p := range processes {
-			ran, err := p.look()
+			ran, err := p.runTime()
 			if err != nil {
 				return err
 			}
@@ -154,9 +153,9 @@ func wait(ctx context.Context, until <-chan time.Time) error {
 	}
 }
 
-// look returns for how long the threads of the process have run since the last
-// look, to the nanosecond: https://docs.kernel.org/scheduler/sched-stats.html
-func (p *process) look() (ran time.Duration, err error) {
+// runTime returns how long the threads of the process have run since the last
+// call, to the nanosecond: https://docs.kernel.org/scheduler/sched-stats.html
+func (p *process) runTime() (ran time.Duration, err error) {
 	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", p.cmd.Process.Pid))
 	if err != nil {
 		return 0, err
@@ -175,13 +174,13 @@ func (p *process) look() (ran time.Duration, err error) {
 		sum += time.Duration(n)
 	}
 	if sum == 0 {
-		return 0, fmt.Errorf("process %d has no run time: it has ended, or this kernel has no schedstat", p.cmd.Process.Pid)
+		return 0, fmt.Errorf("process %d has no run time: it has exited, or this kernel has no schedstat", p.cmd.Process.Pid)
 	}
 	ran, p.ran = sum-p.ran, sum
 	return ran, nil
 }
 
-// readMemory fills in what the process has in memory.
+// readMemory fills in the memory figures of the process.
 func (p *process) readMemory() error {
 	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
 	if err != nil {

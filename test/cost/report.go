@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// toldLosses is how many losses an error tells: the first ones say the cause.
-const toldLosses = 5
+// reportedLosses is how many losses an error lists: the first ones show the cause.
+const reportedLosses = 5
 
 // loadFigure is a row of the table of a load.
 type loadFigure struct {
@@ -33,25 +33,25 @@ func loadFigures() []loadFigure {
 func printLoad(w io.Writer, results []result, refreshes int, stall time.Duration) error {
 	var all, near strings.Builder
 	for _, r := range results {
-		sidecar, bare := together(r.sidecar), together(r.bare)
+		sidecar, bare := merge(r.sidecar), merge(r.bare)
 		name := r.load.name
 		for _, f := range loadFigures() {
 			fmt.Fprintf(&all, "| %s | %s | %.*f | %.*f | %s |\n", name, f.name,
 				f.decimal, f.of(sidecar), f.decimal, f.of(bare), ratio(f.of(sidecar), f.of(bare), 2))
-			name = "" // once is enough
+			name = ""
 		}
 		printNear(&near, r.load.name+": sidecar", sidecar)
-		if r.load.interval > 0 { // there the bare server has had what a refresh does to the machine
+		if r.load.interval > 0 { // both servers were measured during the refresh
 			printNear(&near, r.load.name+": bare", bare)
 		}
 	}
 	_, err := fmt.Fprintf(w, `| load | figure | sidecar | bare net/http | ratio |
 |---|---|---|---|---|
 %s
-Meanwhile the sidecar renewed its credentials %d times, and the machine stood still
-for up to %v. Answers within %v of a renewal:
+The sidecar renewed its credentials %d times. The machine stalled for up to %v.
+Requests within %v of a renewal:
 
-| load | requests | p50 of all (ms) | of these | ratio | p99 of all (ms) | of these | ratio |
+| load | requests | p50, all (ms) | p50, these (ms) | ratio | p99, all (ms) | p99, these (ms) | ratio |
 |---|---|---|---|---|---|---|---|
 %s`, &all, refreshes, stall.Round(time.Millisecond), refreshWindow, &near)
 	return err
@@ -66,9 +66,8 @@ func printNear(w io.Writer, name string, r round) {
 		r.p50, r.p50Near, ratio(r.p50Near, r.p50, 2), r.p99, r.p99Near, ratio(r.p99Near, r.p99, 2))
 }
 
-// together returns what is told of the rounds: sums, and medians of the
-// percentiles.
-func together(rounds []round) round {
+// merge combines the rounds: sums, and medians of the percentiles.
+func merge(rounds []round) round {
 	var t round
 	for _, r := range rounds {
 		t.requests += r.requests
@@ -85,21 +84,21 @@ func together(rounds []round) round {
 	return t
 }
 
-// lossError returns an error that tells the first losses, nil if there are none.
+// lossError returns an error with the first losses, or nil if there are none.
 func lossError(results []result, stall time.Duration) error {
 	var all []round
 	for _, r := range results {
 		all = slices.Concat(all, r.sidecar, r.bare)
 	}
-	t := together(all)
+	t := merge(all)
 	if t.lost == 0 {
 		return nil
 	}
 	slices.SortFunc(t.losses, func(a, b loss) int { return a.at.Compare(b.at) })
 	var first strings.Builder
-	for _, l := range t.losses[:min(toldLosses, len(t.losses))] {
+	for _, l := range t.losses[:min(reportedLosses, len(t.losses))] {
 		fmt.Fprintf(&first, "\n%s %v", l.at.Format("15:04:05.000"), l.err)
 	}
-	return fmt.Errorf("%d of %d requests lost, while the machine stood still for up to %v; the first:%s",
+	return fmt.Errorf("%d of %d requests lost; the machine stalled for up to %v; first losses:%s",
 		t.lost, t.requests, stall.Round(time.Millisecond), &first)
 }

@@ -6,13 +6,13 @@ import (
 	"time"
 )
 
-func TestTogether(t *testing.T) {
+func TestMerge(t *testing.T) {
 	rounds := []round{
 		{requests: 10, p50: 1, p99: 9, p999: 3, longest: 4, near: 1, p50Near: 5, p99Near: 6},
 		{requests: 20, p50: 2, p99: 2, p999: 9, longest: 5, near: 2, p50Near: 6, p99Near: 7, lost: 5, losses: make([]loss, 3)},
 		{requests: 30, p50: 9, p99: 3, p999: 4, longest: 9, near: 3, p50Near: 9, p99Near: 9, lost: 6, losses: make([]loss, 4)},
 	}
-	got := together(rounds)
+	got := merge(rounds)
 	if got.requests != 60 || got.lost != 11 || len(got.losses) != 7 || got.near != 6 {
 		t.Errorf("got %+v, want the sums", got)
 	}
@@ -33,12 +33,12 @@ func TestLossError(t *testing.T) {
 		want    string
 	}{
 		{"none", []result{{sidecar: []round{good}, bare: []round{good}}}, ""},
-		{"one of the bare server", []result{{sidecar: []round{good}, bare: []round{{requests: 10, lost: 1, losses: []loss{at(1)}}}}},
-			"1 of 20 requests lost, while the machine stood still for up to 12ms; the first:\n12:00:01.000 cause"},
-		{"many, in disorder", []result{
+		{"one, of the bare server", []result{{sidecar: []round{good}, bare: []round{{requests: 10, lost: 1, losses: []loss{at(1)}}}}},
+			"1 of 20 requests lost; the machine stalled for up to 12ms; first losses:\n12:00:01.000 cause"},
+		{"many, out of order", []result{
 			{sidecar: []round{good, {requests: 10, lost: 9, losses: []loss{at(7), at(3), at(5)}}}},
 			{sidecar: []round{{requests: 10, lost: 4, losses: []loss{at(4), at(2), at(6), at(1)}}}},
-		}, "13 of 30 requests lost, while the machine stood still for up to 12ms; the first:\n12:00:01.000 cause\n12:00:02.000 cause\n12:00:03.000 cause\n12:00:04.000 cause\n12:00:05.000 cause"},
+		}, "13 of 30 requests lost; the machine stalled for up to 12ms; first losses:\n12:00:01.000 cause\n12:00:02.000 cause\n12:00:03.000 cause\n12:00:04.000 cause\n12:00:05.000 cause"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -28,7 +28,7 @@ const (
 
 	tokenName = "token"
 
-	// answerDelay is what STS takes to answer, a usual time within a region.
+	// answerDelay is how long STS takes to answer: typical within a region.
 	answerDelay = 100 * time.Millisecond
 )
 
@@ -38,12 +38,12 @@ type stsServer struct {
 	standin *standin.STS
 	issuer  *standin.Issuer
 	volume  *standin.Volume
-	env     []string // of a sidecar that uses it
+	env     []string // for a sidecar that uses it
 }
 
-// startSTS serves an STS whose certificate is of a CA of its own. It writes to
-// dir the sidecar's token, and a bundle of roots and that CA such as the image
-// has: one file and no directory of certificates beside it.
+// startSTS serves an STS with a certificate from its own CA. To dir it writes the
+// sidecar's token and, as in the image, a single bundle file with the public roots
+// and that CA.
 func startSTS(dir, roots string) (*stsServer, error) {
 	bundle, err := os.ReadFile(roots)
 	if err != nil {
@@ -72,7 +72,7 @@ func startSTS(dir, roots string) (*stsServer, error) {
 	server := &http.Server{
 		Handler:   sts,
 		TLSConfig: &tls.Config{Certificates: []tls.Certificate{certificate}},
-		ErrorLog:  log.New(io.Discard, "", 0), // the sidecar says what went wrong
+		ErrorLog:  log.New(io.Discard, "", 0), // the sidecar logs what went wrong
 	}
 	go server.ServeTLS(ln, "", "")
 	return &stsServer{server, sts, issuer, volume, []string{
@@ -97,7 +97,7 @@ func (s *stsServer) rotate(ctx context.Context, period time.Duration) error {
 	return nil
 }
 
-// grants returns when STS has granted credentials.
+// grants returns the times at which STS granted credentials.
 func (s *stsServer) grants() []time.Time {
 	var times []time.Time
 	for _, r := range s.standin.Requests() {
@@ -108,7 +108,7 @@ func (s *stsServer) grants() []time.Time {
 	return times
 }
 
-// expiration is that of a sidecar's answer.
+// expiration checks an answer of the sidecar and returns its expiration.
 func (s *stsServer) expiration(body []byte) (time.Time, error) {
 	return issuedExpiration(body, s.standin.Credentials())
 }
@@ -121,8 +121,8 @@ func delayed(next http.Handler) http.Handler {
 	})
 }
 
-// newCertificate returns a certificate for 127.0.0.1 and, in PEM form, that of
-// the CA which signed it.
+// newCertificate returns a certificate for 127.0.0.1 and, as PEM, the certificate
+// of the CA that signed it.
 func newCertificate() (certificate tls.Certificate, ca []byte, err error) {
 	authority := &x509.Certificate{
 		SerialNumber:          big.NewInt(1),
@@ -139,7 +139,7 @@ func newCertificate() (certificate tls.Certificate, ca []byte, err error) {
 		KeyUsage:     x509.KeyUsageDigitalSignature,
 		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	}
-	// RSA, as the keys of AWS are.
+	// RSA, like AWS's keys.
 	caKey, err1 := rsa.GenerateKey(rand.Reader, 2048)
 	key, err2 := rsa.GenerateKey(rand.Reader, 2048)
 	if err := errors.Join(err1, err2); err != nil {

@@ -19,11 +19,11 @@ func figures() []figure {
 	const mebibyte = 1 << 20
 	return []figure{
 		{"resident memory, idle (MiB)", 1, 13.5, func(p *process) float64 { return float64(p.rss) / mebibyte }},
-		{"of it anonymous (MiB)", 1, 3.9, func(p *process) float64 { return float64(p.anonymous) / mebibyte }},
+		{"of which anonymous (MiB)", 1, 3.9, func(p *process) float64 { return float64(p.anonymous) / mebibyte }},
 		{"resident memory, peak (MiB)", 1, 0, func(p *process) float64 { return float64(p.peak) / mebibyte }},
 		{"wake-ups a minute, idle", 0, 10, func(p *process) float64 { return p.wakeUps }},
 		{"CPU a minute, idle (ms)", 1, 20, func(p *process) float64 { return milliseconds(p.cpu) }},
-		{"start to first answer, without STS's (ms)", 0, 50, func(p *process) float64 { return milliseconds(p.startTime) }},
+		{"start to first answer, excluding STS (ms)", 0, 50, func(p *process) float64 { return milliseconds(p.startTime) }},
 	}
 }
 
@@ -60,7 +60,7 @@ func printRow(w io.Writer, f figure, sidecar, bare float64) error {
 	return err
 }
 
-// ratio returns a to b with so many decimal places, a dash if there is none.
+// ratio returns a/b with that many decimal places, or a dash if b is 0.
 func ratio(a, b float64, decimal int) string {
 	if b == 0 {
 		return "–"
@@ -68,7 +68,8 @@ func ratio(a, b float64, decimal int) string {
 	return fmt.Sprintf("%.*f", decimal, a/b)
 }
 
-// median returns the middle one of what of returns for an odd number of things.
+// median returns the median of the values that of returns for an odd number of
+// things.
 func median[T any](things []T, of func(T) float64) float64 {
 	values := make([]float64, len(things))
 	for i, thing := range things {

@@ -1,5 +1,5 @@
-// Command bare is the least that a Go program can be which answers a kilobyte
-// over HTTP: what the sidecar costs is told beside it.
+// Command bare is a minimal Go program that answers with a kilobyte over HTTP: the
+// baseline for the cost of the sidecar.
 package main
 
 import (
