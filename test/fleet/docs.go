@@ -9,7 +9,7 @@ import (
 )
 
 const (
-	// page is the one that has the tables, between two lines.
+	// page is the document with the tables, between two marker lines.
 	page  = "reliability.md"
 	begin = "<!-- fleet: made by go run ./test/fleet -->"
 	end   = "<!-- end of fleet -->"
@@ -29,8 +29,8 @@ func (r report) write(folder string) error {
 	return os.WriteFile(filepath.Join(folder, page), []byte(want), 0o644)
 }
 
-// check returns an error for each file in the folder that is not as write would
-// leave it.
+// check returns an error for each file in the folder that differs from what write
+// would write.
 func (r report) check(folder string) error {
 	got, want, err := r.page(folder)
 	errs := []error{err, stale(page, got, want)}
@@ -48,17 +48,17 @@ func stale(name string, got []byte, want string) error {
 	return fmt.Errorf("docs/%s is stale: run go run ./test/fleet", name)
 }
 
-// page returns the page as it is, and with the tables of r.
+// page returns the current page, and the page with the tables of r.
 func (r report) page(folder string) (got []byte, want string, err error) {
 	path := filepath.Join(folder, page)
 	got, err = os.ReadFile(path)
 	if err != nil {
-		return nil, "", fmt.Errorf("%w: it must exist, with lines %s and %s for the tables", err, begin, end)
+		return nil, "", fmt.Errorf("%w: it must exist and have the lines %s and %s around the tables", err, begin, end)
 	}
 	head, rest, begun := strings.Cut(string(got), begin+"\n")
 	_, tail, ended := strings.Cut(rest, end+"\n")
 	if !begun || !ended {
-		return nil, "", fmt.Errorf("%s has no lines %s and %s for the tables", path, begin, end)
+		return nil, "", fmt.Errorf("%s has no lines %s and %s around the tables", path, begin, end)
 	}
 	return got, head + begin + "\n\n" + r.tables + "\n" + end + "\n" + tail, nil
 }

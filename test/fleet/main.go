@@ -1,13 +1,13 @@
-// Command fleet simulates what many thousand sidecars do to STS together, and
-// what STS's troubles do to their applications, beside a fleet of programs that
-// renew at a fixed 80 % of the lifetime:
+// Command fleet simulates the load of many thousand sidecars on STS, and the effect
+// of STS outages and quotas on their applications. It compares them with a fleet of
+// programs that renew at a fixed 80 % of the lifetime:
 //
 //	go run ./test/fleet           prints the tables and writes them and the pictures to docs/
-//	go run ./test/fleet -check    fails if docs/ has others
+//	go run ./test/fleet -check    fails if docs/ differs
 //
-// It exists because the schedule is made for fleets, and no test of one sidecar
-// shows what it is good for. It has no rule of its own for the sidecar: it calls
-// the functions that the sidecar calls. The same program gives the same bytes.
+// It exists because the schedule is designed for fleets, and no test of a single
+// sidecar shows its value. It does not model the sidecar's schedule but calls the
+// sidecar's own functions. Its output is deterministic.
 package main
 
 import (
@@ -42,15 +42,15 @@ func run(args []string, stdout, stderr io.Writer) error {
 	}
 	root, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "irsa-sidecar").Output()
 	if err != nil {
-		return fmt.Errorf("finding the module irsa-sidecar: %w: run this from inside of it", err)
+		return fmt.Errorf("finding the module irsa-sidecar: %w: run this from within the module", err)
 	}
 	docs := filepath.Join(strings.TrimSpace(string(root)), "docs")
-	made := newReport(simulate(5000, 10_000, 100_000))
+	r := newReport(simulate(5000, 10_000, 100_000))
 	if *check {
-		return made.check(docs)
+		return r.check(docs)
 	}
-	if _, err := io.WriteString(stdout, made.tables); err != nil {
+	if _, err := io.WriteString(stdout, r.tables); err != nil {
 		return err
 	}
-	return made.write(docs)
+	return r.write(docs)
 }

@@ -5,22 +5,22 @@ import (
 	"time"
 )
 
-// longWait is how long a pod may wait for its first credentials: a rollout that
-// is held up for longer is noticed.
+// longWait is how long a pod may wait for its first credentials: people notice a
+// rollout that is held up for longer.
 const longWait = time.Minute
 
-// outcome is what was seen of a scenario. Its slices have an element a second.
+// outcome is the result of a scenario. Its slices have one element per second.
 type outcome struct {
 	scenario
 	calls   []int
 	lacking []int // started pods without credentials at that moment
 
-	erred       int           // pods without credentials after they had had some
-	firstErred  time.Duration // when the first of these was
-	delayed     int           // pods that waited for their first ones for more than longWait
-	longestWait time.Duration // for the first ones
-	recovered   time.Duration // since when no pod lacks credentials
-	timeWithout time.Duration // of all pods, after they had had some
+	erred       int           // pods that had credentials and lost them
+	firstErred  time.Duration // when the first pod lost them
+	delayed     int           // pods that waited longer than longWait for their first credentials
+	longestWait time.Duration // for the first credentials
+	recovered   time.Duration // when the last pod without credentials got some
+	timeWithout time.Duration // total of all pods that had credentials and lost them
 }
 
 func newOutcome(s scenario) *outcome {
@@ -32,21 +32,20 @@ func newOutcome(s scenario) *outcome {
 	}
 }
 
-// without records that p had no credentials from the end of its old ones until
-// then, if that is so.
-func (o *outcome) without(p *pod, then time.Duration) {
-	then = min(then, o.length)
-	gap := then - p.expires
+// recordGap records the time until end in which p had no credentials, if any.
+func (o *outcome) recordGap(p *pod, end time.Duration) {
+	end = min(end, o.length)
+	gap := end - p.expires
 	if gap <= 0 {
 		return
 	}
-	// The moments are whole seconds: those from expiry on, before then.
+	// Count the whole seconds from expiry on and before end.
 	first := (p.expires + time.Second - 1) / time.Second
-	last := (then + time.Second - 1) / time.Second
+	last := (end + time.Second - 1) / time.Second
 	for i := first; i < last; i++ {
 		o.lacking[i]++
 	}
-	o.recovered = max(o.recovered, then)
+	o.recovered = max(o.recovered, end)
 	if !p.ready {
 		o.longestWait = max(o.longestWait, gap)
 		if gap > longWait {
@@ -64,18 +63,17 @@ func (o *outcome) without(p *pod, then time.Duration) {
 	}
 }
 
-// peak returns the most calls in a second of s.
+// peak returns the highest number of calls in a second of s.
 func (o *outcome) peak(s span) int {
 	return slices.Max(within(o.calls, s))
 }
 
-// mean returns the calls a second in s.
+// mean returns the mean number of calls per second in s.
 func (o *outcome) mean(s span) float64 {
 	return float64(sum(within(o.calls, s))) / (s.to - s.from).Seconds()
 }
 
-// exhausted returns how many seconds of s left no call to anybody else in the
-// account.
+// exhausted returns the number of seconds of s in which the whole quota was used.
 func (o *outcome) exhausted(s span) int {
 	n := 0
 	for _, calls := range within(o.calls, s) {
@@ -86,7 +84,7 @@ func (o *outcome) exhausted(s span) int {
 	return n
 }
 
-// calm is the time before the trouble, or before the end.
+// calm is the steady state: the time before the trouble, or before the end.
 func (o *outcome) calm() span {
 	end := o.length
 	if o.trouble.from > 0 {
@@ -95,7 +93,7 @@ func (o *outcome) calm() span {
 	return span{end - calmTime, end}
 }
 
-// within returns the elements of the whole seconds of s.
+// within returns the elements for the whole seconds of s.
 func within(seconds []int, s span) []int {
 	return seconds[s.from/time.Second : s.to/time.Second]
 }

@@ -9,28 +9,28 @@ import (
 
 const (
 	bin  = 15 * time.Second // the resolution of a line
-	tick = 20 * time.Minute // between two figures on the axis of time
+	tick = 20 * time.Minute // between two labels on the time axis
 )
 
-// A picture is laid out in tenths of a pixel: whole numbers of them are the
-// same on every machine, which products of floating-point numbers need not be.
+// A picture is laid out in integers, in tenths of a pixel: floating-point products
+// may differ between machines.
 const (
 	pictureWidth = 9600
 	plotLeft     = 900
 	plotRight    = 9300
 	plotHeight   = 2200
-	firstTop     = 1350 // of the upper edge of the first plot
-	nextTop      = 3050 // from there to that of the next
+	firstTop     = 1350 // upper edge of the first plot
+	nextTop      = 3050 // from one plot's upper edge to the next one's
 )
 
-// picture is of two fleets in the course of time.
+// picture plots two fleets over time.
 type picture struct {
 	file   string
 	title  string
-	axis   string        // what the axis of time counts: minutes since something
-	zero   time.Duration // that something
+	axis   string        // label of the time axis
+	zero   time.Duration // its origin
 	shown  span
-	shade  span       // in which there was no STS
+	shade  span       // when STS was down
 	fleets []*outcome // the sidecar's first
 	panels []panel
 }
@@ -38,28 +38,28 @@ type picture struct {
 // panel is a plot in a picture.
 type panel struct {
 	title  string
-	limit  int // a dashed line; 0: none
+	limit  int // draws a dashed line; 0: none
 	label  string
 	values func(*outcome, span) int // for one bin
 }
 
 func callsPanel() panel {
-	return panel{"calls to STS a second, means of 15 s", defaultQuota, "default quota, 600", func(o *outcome, s span) int {
+	return panel{"calls to STS per second, 15 s means", defaultQuota, "default quota, 600", func(o *outcome, s span) int {
 		return sum(within(o.calls, s)) / int(bin/time.Second)
 	}}
 }
 
 func lackingPanel() panel {
-	return panel{"pods without credentials, every 15 s", 0, "", func(o *outcome, s span) int { return within(o.lacking, s)[0] }}
+	return panel{"pods without credentials, sampled every 15 s", 0, "", func(o *outcome, s span) int { return within(o.lacking, s)[0] }}
 }
 
-// colours are those of the fleets, which colour-blind people tell apart too.
+// colours are the colours of the fleets, distinguishable by colour-blind people.
 func colours() [2]string { return [...]string{"#0b62c4", "#d9730d"} }
 
-// markdown shows the picture in a page beside it.
+// markdown embeds the picture in a page in the same folder.
 func (p picture) markdown() string { return fmt.Sprintf("![%s](%s)", p.title, p.file) }
 
-// svg returns the picture as a file, on white, whatever it is shown on.
+// svg returns the picture as a file, with a white background.
 func (p picture) svg() string {
 	var b strings.Builder
 	bottom := firstTop + (len(p.panels)-1)*nextTop + plotHeight
@@ -80,7 +80,7 @@ func (p picture) svg() string {
 	return b.String()
 }
 
-// draw draws a panel the upper edge of whose plot is at top.
+// draw draws a panel whose plot has its upper edge at top.
 func (p picture) draw(b *strings.Builder, panel panel, top int) {
 	var lines [][]int
 	greatest := max(panel.limit, 1)
@@ -112,7 +112,7 @@ func (p picture) draw(b *strings.Builder, panel panel, top int) {
 	}
 }
 
-// drawTime draws the figures on the axis of time, which is at y.
+// drawTime draws the labels of the time axis, which is at y.
 func (p picture) drawTime(b *strings.Builder, y int) {
 	for t := p.shown.from; t <= p.shown.to; t += tick {
 		fmt.Fprintf(b, `<path d="M%d %dv70" stroke="#59636e" stroke-width="10"/>`+"\n", p.x(t), y)
@@ -124,7 +124,7 @@ func text(b *strings.Builder, x, y int, anchor, s string) {
 	fmt.Fprintf(b, `<text x="%d" y="%d" text-anchor="%s">%s</text>`+"\n", x, y, anchor, s)
 }
 
-// line returns what a panel shows of a fleet, bin by bin.
+// line returns the values of a panel for a fleet, bin by bin.
 func (p picture) line(o *outcome, panel panel) []int {
 	var line []int
 	for t := p.shown.from; t < p.shown.to; t += bin {
@@ -133,13 +133,13 @@ func (p picture) line(o *outcome, panel panel) []int {
 	return line
 }
 
-// path draws each value of a line where its bin begins.
+// path draws each value of a line at the start of its bin.
 func (p picture) path(line []int, y func(int) int) string {
 	var b strings.Builder
 	command := "M"
 	for i, v := range line {
 		if i > 0 && i+1 < len(line) && line[i-1] == v && v == line[i+1] {
-			continue // a level stretch needs its ends alone
+			continue // a level stretch needs only its ends
 		}
 		fmt.Fprintf(&b, "%s%d %d", command, p.x(p.shown.from+time.Duration(i)*bin), y(v))
 		command = "L"
@@ -151,7 +151,7 @@ func (p picture) x(t time.Duration) int {
 	return plotLeft + int((plotRight-plotLeft)*(t-p.shown.from)/(p.shown.to-p.shown.from))
 }
 
-// niceStep returns a round number of which five at most make greatest.
+// niceStep returns a round step that reaches greatest in at most five steps.
 func niceStep(greatest int) int {
 	for ten := 1; ; ten *= 10 {
 		for _, step := range []int{ten, 2 * ten, 5 * ten} {

@@ -7,13 +7,13 @@ import (
 	"time"
 )
 
-// report is what the outcomes are told in.
+// report presents the outcomes.
 type report struct {
-	tables   string // with their legends and the pictures, in Markdown
+	tables   string // with legends and links to the pictures, in Markdown
 	pictures []file
 }
 
-// file is one for docs/.
+// file is a file for docs/.
 type file struct{ name, text string }
 
 func newReport(all outcomes) report {
@@ -37,57 +37,59 @@ func newReport(all outcomes) report {
 	}
 }
 
-// What is said above each table, so that no figure stands without what it means.
+// The texts above the tables explain every figure.
 const (
 	terms = `
-*Peak* and *mean* are calls to STS a second, the peak the most in any whole
-second. A pod *in error* had credentials, and at some moment later none that had
-not expired. *fixed 80 %* renews at 80 % of the lifetime and, after a failure,
-tries again after 1 s, 2 s, 4 s and so on up to 60 s, without any jitter. A call
-takes 0.1 s, granted or not. Credentials live for an hour where nothing else is said.`
+*Peak* and *mean* are calls to STS per second; the peak is the highest number in any
+whole second. A pod is *in error* if its credentials expired before it got new ones.
+*fixed 80 %* renews at 80 % of the lifetime and, after a failure, retries after 1 s,
+2 s, 4 s and so on up to 60 s, without jitter. A call takes 0.1 s, granted or not.
+Credentials live for an hour unless a table says otherwise.`
 
 	rolloutText = `
 **A rollout.** All pods start within a minute; STS grants every call. In the
-picture the two lines are one in the first half hour.`
+picture the two lines coincide for the first half hour.`
 
 	steadyText = `
-**Steady state.** Four hours, at the end of the day after such a rollout, or of a
-fleet that has grown: its pods start at random within 9 h 36 min, which spreads the
-fixed schedule as evenly as can be.`
+**Steady state.** Four hours, at the end of the day after such a rollout, or in a
+fleet that grew slowly. The pods of the latter start at random within 9 h 36 min,
+which spreads the fixed schedule as evenly as possible.`
 
 	outageText = `
-**An outage of an hour** in a fleet that has grown. Every call fails at once, and
-afterwards is granted. *Recovered*: from the end of the outage until every pod has
-credentials. The peak *later* is that of the waves in the two hours after.`
+**A one-hour outage** in a fleet that grew slowly. Every call fails immediately;
+afterwards every call is granted. *Recovered after* is the time from the end of the
+outage until every pod has credentials. *Peak, later* is the peak of the waves
+between 5 minutes and two hours after the outage.`
 
 	lengthsText = `
 **Outages of other lengths**: the share of %s pods in error, by schedule and
 lifetime.`
 
 	quotaRolloutText = `
-**A rollout under a quota.** STS grants %d calls a second and refuses the rest; while
-it is used up, whoever else shares it is refused too. That is what AWS gives an
-account in a Region for calls [signed with credentials](https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html);
-for AssumeRoleWithWebIdentity, which is not signed, it documents no figure: take it
-for the order only.`
+**A rollout under a quota.** STS grants %d calls a second and refuses the rest. While
+the quota is used up, everything else that shares it is refused too. This is the quota
+of an account in a Region for calls
+[signed with credentials](https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html).
+AWS documents no figure for AssumeRoleWithWebIdentity, which is not signed: take this
+one as the order of magnitude only.`
 
 	quotaOutageText = `
-**The outage of an hour under that quota.**`
+**The one-hour outage under that quota.**`
 
 	scarcityText = `
-**An hour of scarcity.** Others use up the quota but for one call a second for %s
-pods: enough to renew each of them once in its hour, which takes 0.7, and for the
-fixed schedule, which makes 0.9, but not for the sidecar's 1.2.`
+**An hour of scarcity.** Other callers leave one call a second for every %s pods.
+That is enough to renew each of them once in its hour, which takes 0.7 calls a second,
+and for the fixed schedule, which makes 0.9, but not for the sidecar, which makes 1.2.`
 )
 
-// largest returns the outcomes of the largest fleet, the last of each schedule.
+// largest returns the last outcome of each schedule: those of the largest fleet.
 func largest(rows []*outcome) []*outcome { return rows[len(rows)-2:] }
 
 func rolloutPicture(rows []*outcome) picture {
 	fleets := largest(rows)
 	return picture{
 		file:   "fleet-rollout.svg",
-		title:  count(fleets[0].pods) + " pods that start within a minute, and the waves after it",
+		title:  "Rollout of " + count(fleets[0].pods) + " pods within a minute, and the waves after it",
 		axis:   "minutes since the rollout began",
 		shown:  span{0, 4 * time.Hour},
 		fleets: fleets,
@@ -99,7 +101,7 @@ func outagePicture(rows []*outcome) picture {
 	fleets := largest(rows)
 	return picture{
 		file:   "fleet-outage.svg",
-		title:  count(fleets[0].pods) + " pods in an outage of STS of an hour",
+		title:  count(fleets[0].pods) + " pods in a one-hour outage of STS",
 		axis:   "minutes since the outage began",
 		shown:  span{troubleStart - tick, fleets[0].length},
 		zero:   troubleStart,

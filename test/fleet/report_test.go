@@ -11,14 +11,14 @@ import (
 	"time"
 )
 
-// TestReport checks that two runs make the same bytes, and pictures that are
-// small and can be read.
+// TestReport checks that two runs produce the same bytes, and pictures that are
+// small and well-formed.
 func TestReport(t *testing.T) {
-	made, again := newReport(simulate(100, podsPerCall)), newReport(simulate(100, podsPerCall))
-	if made.tables != again.tables {
-		t.Errorf("two runs made different tables:\n%s\n%s", made.tables, again.tables)
+	first, again := newReport(simulate(100, podsPerCall)), newReport(simulate(100, podsPerCall))
+	if first.tables != again.tables {
+		t.Errorf("two runs made different tables:\n%s\n%s", first.tables, again.tables)
 	}
-	for i, p := range made.pictures {
+	for i, p := range first.pictures {
 		if p != again.pictures[i] {
 			t.Errorf("two runs made different pictures %s", p.name)
 		}
@@ -43,13 +43,13 @@ func TestDocs(t *testing.T) {
 	fresh := "head\n" + begin + "\n\n| new |\n\n" + end + "\ntail\n"
 	tests := []struct {
 		name    string
-		page    string // as it is; none: there is no such file
+		page    string // before write; "": the file does not exist
 		want    string // after write
 		wantErr string // of write
 	}{
 		{"no page", "", "", "reliability.md: no such file"},
-		{"no marks", "head\n", "head\n", "has no lines"},
-		{"no end", "head\n" + begin + "\n", "head\n" + begin + "\n", "has no lines"},
+		{"no markers", "head\n", "head\n", "has no lines"},
+		{"no end marker", "head\n" + begin + "\n", "head\n" + begin + "\n", "has no lines"},
 		{"empty", "head\n" + begin + "\n" + end + "\ntail\n", fresh, ""},
 		{"stale", "head\n" + begin + "\n| old |\n" + end + "\ntail\n", fresh, ""},
 		{"fresh", fresh, fresh, ""},
@@ -74,18 +74,18 @@ func TestDocs(t *testing.T) {
 	}
 }
 
-// TestStaleDocs checks that a change of either file is found.
+// TestStaleDocs checks that a change of either file is detected.
 func TestStaleDocs(t *testing.T) {
 	r := report{"| new |\n", []file{{"p.svg", "<svg/>\n"}}}
 	changes := []struct {
 		name   string
 		change func(t *testing.T, folder string)
 	}{
-		{"a figure", func(t *testing.T, folder string) {
+		{"changed figure", func(t *testing.T, folder string) {
 			writeFile(t, filepath.Join(folder, page), begin+"\n\n| old |\n\n"+end+"\n")
 		}},
-		{"a picture", func(t *testing.T, folder string) { writeFile(t, filepath.Join(folder, "p.svg"), "<svg />\n") }},
-		{"no picture", func(t *testing.T, folder string) {
+		{"changed picture", func(t *testing.T, folder string) { writeFile(t, filepath.Join(folder, "p.svg"), "<svg />\n") }},
+		{"missing picture", func(t *testing.T, folder string) {
 			if err := os.Remove(filepath.Join(folder, "p.svg")); err != nil {
 				t.Fatal(err)
 			}
@@ -100,13 +100,13 @@ func TestStaleDocs(t *testing.T) {
 			}
 			c.change(t, folder)
 			if err := r.check(folder); !hasError(err, "stale: run go run ./test/fleet") {
-				t.Errorf("check: %v, want one that says what to run", err)
+				t.Errorf("check: %v, want an error with the command to run", err)
 			}
 		})
 	}
 }
 
-// hasError says whether err has the text, or is nil if there is no text.
+// hasError reports whether err contains text, or is nil if text is empty.
 func hasError(err error, text string) bool {
 	if err == nil || text == "" {
 		return err == nil && text == ""

@@ -10,22 +10,22 @@ import (
 type schedule struct {
 	name string
 
-	// refresh returns the wait after a call that brought credentials.
+	// refresh returns the wait after a successful call.
 	refresh func(lifetime time.Duration, random float64) time.Duration
 
-	// backoff returns the wait after the nth call in a row that did not, when
-	// the credentials at hand are valid for remaining yet.
+	// backoff returns the wait after the nth failed call in a row, when the
+	// current credentials are still valid for remaining.
 	backoff func(n int, remaining time.Duration, random float64) time.Duration
 }
 
-// sidecar is what irsa-sidecar does.
+// sidecar is the schedule of irsa-sidecar.
 func sidecar() schedule {
 	return schedule{"sidecar", credentials.RefreshDelay, credentials.Backoff}
 }
 
-// fixed is what a program does whose author has thought of one pod: it renews
-// at 80 % of the lifetime, as the kubelet does its tokens, and after a failure
-// waits a second, then twice as long each time up to a minute.
+// fixed is the schedule of a program written with a single pod in mind: it renews
+// at 80 % of the lifetime, as the kubelet does with tokens, and after a failure
+// waits a second, doubling up to a minute.
 func fixed() schedule {
 	return schedule{
 		"fixed 80 %",

@@ -17,13 +17,13 @@ type scenario struct {
 	length   time.Duration
 }
 
-// pod is one sidecar. At any time it has one thing before it, its next call.
+// pod is one sidecar. Its only event is its next call.
 type pod struct {
-	next     time.Duration // call
-	expires  time.Duration // when its credentials do; until the first ones, when it started
+	next     time.Duration // time of the next call
+	expires  time.Duration // expiration of its credentials; start time before the first ones
 	failures int           // in a row
 	ready    bool          // has had credentials
-	erred    bool          // and then was without
+	erred    bool          // has lost them
 }
 
 // simulation is a queue of pods, of which the first is the next to call.
@@ -35,7 +35,7 @@ type simulation struct {
 	seen   *outcome
 }
 
-// run lets the time of the scenario pass. It does the same every time.
+// run simulates the scenario. It is deterministic.
 func (s scenario) run() *outcome {
 	sim := &simulation{
 		scenario: s,
@@ -54,7 +54,7 @@ func (s scenario) run() *outcome {
 		heap.Fix(sim, 0)
 	}
 	for i := range sim.queue {
-		sim.seen.without(&sim.queue[i], s.length)
+		sim.seen.recordGap(&sim.queue[i], s.length)
 	}
 	return sim.seen
 }
@@ -69,7 +69,7 @@ func (s *simulation) call(p *pod) {
 		p.next = received + s.backoff(p.failures, max(0, p.expires-received), s.random.Float64())
 		return
 	}
-	s.seen.without(p, received)
+	s.seen.recordGap(p, received)
 	p.failures, p.ready = 0, true
 	p.expires = at + s.lifetime
 	p.next = received + s.refresh(p.expires-received, s.random.Float64())
@@ -79,6 +79,6 @@ func (s *simulation) Len() int           { return len(s.queue) }
 func (s *simulation) Less(i, j int) bool { return s.queue[i].next < s.queue[j].next }
 func (s *simulation) Swap(i, j int)      { s.queue[i], s.queue[j] = s.queue[j], s.queue[i] }
 
-// Push and Pop are for heap.Interface alone: a fleet neither grows nor shrinks.
+// Push and Pop are only for heap.Interface: a fleet does not grow or shrink.
 func (s *simulation) Push(any) { panic("unreachable") }
 func (s *simulation) Pop() any { panic("unreachable") }

@@ -9,9 +9,9 @@ import (
 	"time"
 )
 
-// TestOnePod checks every call of a pod against the calls as the design has
-// them, reckoned by hand for a random source that always gives 0: a refresh
-// after half of what is left of the lifetime, a back-off of half the step.
+// TestOnePod checks every call of a pod against the design, calculated by hand for
+// a random source that always returns 0: a refresh after half of the remaining
+// lifetime, a back-off of half the step.
 func TestOnePod(t *testing.T) {
 	s := scenario{
 		schedule: sidecar(), pods: 1, lifetime: time.Hour, start: 1, quota: unlimited, length: time.Hour + 5*time.Minute,
@@ -28,9 +28,9 @@ func TestOnePod(t *testing.T) {
 		}
 	}
 	want := map[int]int{
-		0:    1, // answered at 0.1, 3599.9 are left: again at 1800.05
-		1800: 1, // refused until 1800.15, 1799.85 are left: after half of a 32nd again
-		1828: 1, // refused, 1771.7 are left: after a 32nd again
+		0:    1, // answered at 0.1 with 3599.9 left: next at 1800.05
+		1800: 1, // refused at 1800.15 with 1799.85 left: next after half of a 32nd
+		1828: 1, // refused with 1771.7 left: next after a 32nd
 		1883: 1, // granted
 		3683: 1,
 	}
@@ -39,8 +39,8 @@ func TestOnePod(t *testing.T) {
 	}
 }
 
-// TestEndInOutage checks that a pod which is without credentials when the
-// simulation ends counts, and that only what comes after its first ones does.
+// TestEndInOutage checks that a pod without credentials at the end of the
+// simulation counts as in error, and that the time before its first ones does not.
 func TestEndInOutage(t *testing.T) {
 	o := scenario{
 		schedule: sidecar(), pods: 1, lifetime: time.Hour, start: 1, quota: unlimited, length: 2 * time.Hour,
@@ -54,7 +54,7 @@ func TestEndInOutage(t *testing.T) {
 	}
 }
 
-// TestFailuresInARow checks that a granted call ends a back-off.
+// TestFailuresInARow checks that a granted call resets the failures.
 func TestFailuresInARow(t *testing.T) {
 	s := scenario{schedule: sidecar(), lifetime: time.Hour, length: 24 * time.Hour}
 	sim := &simulation{scenario: s, random: rand.New(rand.NewPCG(0, 0)), seen: newOutcome(s)}
@@ -71,8 +71,8 @@ func TestFailuresInARow(t *testing.T) {
 	}
 }
 
-// TestSTSGrants checks that no second has more grants than the quota allows,
-// nor fewer than it could have.
+// TestSTSGrants checks that every second has exactly as many grants as the quota
+// allows.
 func TestSTSGrants(t *testing.T) {
 	const quota, left = 6, 2
 	hour := trouble{span{time.Hour, 2 * time.Hour}, left}
@@ -97,8 +97,8 @@ func TestSTSGrants(t *testing.T) {
 	}
 }
 
-// TestSteadyState checks the mean against one call a period, within four times
-// the deviation that chance makes, and that no pod is ever without credentials.
+// TestSteadyState checks that the mean is one call per period, within four standard
+// deviations, and that no pod is ever without credentials.
 func TestSteadyState(t *testing.T) {
 	const pods = 10_000
 	tests := []struct {
@@ -116,9 +116,9 @@ func TestSteadyState(t *testing.T) {
 		s.schedule = test.schedule
 		o := s.run()
 		want := pods / test.want.Seconds()
-		chance := 4 * math.Sqrt(want/calmTime.Seconds())
-		if got := o.mean(o.calm()); math.Abs(got-want) > chance {
-			t.Errorf("%s, lifetime %s: %.3f calls a second, want %.3f ± %.3f", test.schedule.name, test.lifetime, got, want, chance)
+		tolerance := 4 * math.Sqrt(want/calmTime.Seconds())
+		if got := o.mean(o.calm()); math.Abs(got-want) > tolerance {
+			t.Errorf("%s, lifetime %s: %.3f calls a second, want %.3f ± %.3f", test.schedule.name, test.lifetime, got, want, tolerance)
 		}
 		if o.erred > 0 || slices.Max(o.lacking[growthTime/time.Second+1:]) > 0 {
 			t.Errorf("%s, lifetime %s: %d pods lost their credentials although nothing happened", test.schedule.name, test.lifetime, o.erred)
@@ -126,9 +126,9 @@ func TestSteadyState(t *testing.T) {
 	}
 }
 
-// TestFirstWave fails if pods that start together renew together. Spread over
-// 9 minutes, 10,000 calls are 18.5 a second, of which chance makes a peak of
-// some 35; unspread, the wave is as high as the rollout.
+// TestFirstWave fails if pods that start together renew together. Spread over 9
+// minutes, 10,000 calls are 18.5 a second, with a random peak of about 35; without
+// jitter, the wave is as high as the rollout.
 func TestFirstWave(t *testing.T) {
 	s := rollout(10_000, rolloutTime, unlimited, 50*time.Minute)
 	for _, test := range []struct {
@@ -145,44 +145,44 @@ func TestFirstWave(t *testing.T) {
 	}
 }
 
-// TestOutage checks who is without credentials in an outage of the length, and
-// how soon no longer: a pod waits for its next attempt a minute at most.
+// TestOutage checks how many pods lose their credentials in an outage, and how soon
+// they recover: a pod waits at most a minute for its next attempt.
 func TestOutage(t *testing.T) {
 	tests := []struct {
 		name      string
 		schedule  schedule
 		lifetime  time.Duration
-		long      time.Duration
+		length    time.Duration
 		low, high float64 // share of the pods
 	}{
-		// Of an hour 21 minutes are left at the least.
-		{"shorter than the least runway", sidecar(), time.Hour, 20 * time.Minute, 0, 0},
-		{"longer than that", sidecar(), time.Hour, 30 * time.Minute, 0.1, 0.2},
+		// At least 21 minutes of an hour are left.
+		{"shorter than the minimum runway", sidecar(), time.Hour, 20 * time.Minute, 0, 0},
+		{"longer than the minimum runway", sidecar(), time.Hour, 30 * time.Minute, 0.1, 0.2},
 		{"longer than any lifetime", sidecar(), time.Hour, time.Hour, 1, 1},
-		{"shorter than the least runway of 12 h", sidecar(), 12 * time.Hour, 10 * time.Hour, 0, 0},
-		// Of an hour 12 to 60 minutes are left, evenly spread, so that 18/48 of the
+		{"shorter than the minimum runway of 12 h", sidecar(), 12 * time.Hour, 10 * time.Hour, 0, 0},
+		// 12 to 60 minutes of an hour are left, evenly spread, so that 18/48 of the
 		// pods lose them within 30, and some more before their next attempt.
 		{"shorter than the fixed runway", fixed(), time.Hour, 11 * time.Minute, 0, 0},
-		{"longer than that, fixed", fixed(), time.Hour, 30 * time.Minute, 0.36, 0.41},
+		{"longer than the fixed runway", fixed(), time.Hour, 30 * time.Minute, 0.36, 0.41},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			const pods = 5000
-			s := troubled(pods, test.lifetime, unlimited, 0, test.long)
+			s := troubled(pods, test.lifetime, unlimited, 0, test.length)
 			s.schedule = test.schedule
 			o := s.run()
 			if share := float64(o.erred) / pods; share < test.low || share > test.high {
 				t.Errorf("%.3f of the pods were without credentials, want %.2f to %.2f", share, test.low, test.high)
 			}
 			if limit := s.trouble.to + time.Minute + 3*answerTime; o.recovered > limit {
-				t.Errorf("the last pod had credentials at %s, want %s at the latest", o.recovered, limit)
+				t.Errorf("the last pod recovered at %s, want by %s", o.recovered, limit)
 			}
 		})
 	}
 }
 
-// TestQuotaRollout checks the queue at an STS that could serve the pods in 20
-// seconds: jitter lets it do so in little more than the greatest wait, a minute.
+// TestQuotaRollout checks a rollout against an STS whose quota allows all pods in 20
+// seconds: with jitter it takes little more than the longest wait, a minute.
 func TestQuotaRollout(t *testing.T) {
 	s := rollout(5000, time.Second, 250, 2*time.Hour)
 	s.schedule = sidecar()
@@ -194,6 +194,6 @@ func TestQuotaRollout(t *testing.T) {
 		t.Errorf("%d pods in error, %d waiting after two seconds; want none and most", o.erred, o.lacking[2])
 	}
 	if got := o.exhausted(span{0, s.length}); got < 1 || got > 20 {
-		t.Errorf("the quota was used up for %d s, want 20 at most, in which all are granted", got)
+		t.Errorf("the quota was used up for %d s, want 1 to 20 (all pods are granted within 20)", got)
 	}
 }

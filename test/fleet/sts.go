@@ -6,24 +6,24 @@ import (
 )
 
 const (
-	// answerTime is what a call takes, whether STS grants it, throttles it or
-	// cannot be reached: a usual time within a region. An outage in which calls
-	// hang would part them by up to ten seconds more, the limit of an attempt.
+	// answerTime is how long a call takes, whether STS grants it, throttles it or
+	// is unreachable: typical within a region. In an outage in which calls hang,
+	// they would be up to ten seconds, the limit of an attempt, further apart.
 	answerTime = 100 * time.Millisecond
 
-	// defaultQuota is how many calls a second STS grants an account in a Region
-	// that has not asked for more. AWS documents it for the calls that are
-	// signed with credentials; AssumeRoleWithWebIdentity is not signed and has
-	// no documented figure, so that this one is good for the order only:
+	// defaultQuota is the default number of calls per second that STS grants an
+	// account in a Region. AWS documents it for calls signed with credentials.
+	// AssumeRoleWithWebIdentity is not signed and has no documented figure, so this
+	// one gives only the order of magnitude:
 	// https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
-	// That what is granted is counted anew each second is from
+	// The quota is renewed every second according to
 	// https://aws.amazon.com/blogs/security/how-to-monitor-and-query-iam-resources-at-scale-part-2/
 	defaultQuota = 600
 
 	unlimited = math.MaxInt
 )
 
-// sts grants calls, which must come in the order of time.
+// sts grants calls, which must come in chronological order.
 type sts struct {
 	quota   int // of calls granted in any whole second
 	trouble trouble
@@ -38,7 +38,7 @@ type trouble struct {
 	quota int // 0: an outage
 }
 
-// grants says whether the call is granted.
+// grants reports whether a call at that time is granted, and counts it.
 func (s *sts) grants(at time.Duration) bool {
 	if second := at.Truncate(time.Second); second != s.second {
 		s.second, s.granted = second, 0
@@ -54,8 +54,8 @@ func (s *sts) grants(at time.Duration) bool {
 	return true
 }
 
-// span is the time from a moment until just before another. Both are counted
-// from the beginning of the simulation.
+// span is the time from from until just before to, both counted from the beginning
+// of the simulation.
 type span struct{ from, to time.Duration }
 
 func (s span) has(at time.Duration) bool { return s.from <= at && at < s.to }

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// column is one of a table that has a row for each T.
+// column is a column of a table that has a row for each T.
 type column[T any] struct {
 	name string
 	of   func(T) string
@@ -32,7 +32,7 @@ func table[T any](rows []T, columns ...column[T]) string {
 
 type outcomeColumn = column[*outcome]
 
-// fleetColumns say which fleet a row is about.
+// fleetColumns identify the fleet of a row.
 func fleetColumns() []outcomeColumn {
 	return []outcomeColumn{
 		{"pods", func(o *outcome) string { return count(o.pods) }},
@@ -88,11 +88,12 @@ func quotaRolloutTable(rows []*outcome) string {
 	return table(rows, slices.Concat([]outcomeColumn{startColumn()}, fleetColumns(), []outcomeColumn{
 		{"peak", func(o *outcome) string { return count(o.peak(span{0, o.length})) }},
 		{"mean of 4 h", func(o *outcome) string { return rate(o.mean(span{0, o.length})) }},
-		{"quota used up, s", func(o *outcome) string { return count(o.exhausted(span{0, o.length})) }},
+		{"seconds at the quota", func(o *outcome) string { return count(o.exhausted(span{0, o.length})) }},
 	}, readyColumns())...)
 }
 
-// troubleTable is of fleets for which STS once did not grant every call.
+// troubleTable is the table of fleets with a time in which STS did not grant every
+// call.
 func troubleTable(rows []*outcome, more ...outcomeColumn) string {
 	return table(rows, slices.Concat(fleetColumns(), []outcomeColumn{
 		lifetimeColumn(),
@@ -101,24 +102,24 @@ func troubleTable(rows []*outcome, more ...outcomeColumn) string {
 		{"peak, 5 min after", func(o *outcome) string { return count(o.peak(span{o.trouble.to, o.trouble.to + settled})) }},
 		{"peak, later", func(o *outcome) string { return count(o.peak(span{o.trouble.to + settled, o.length})) }},
 		erredColumn(),
-		{"the first of them after", func(o *outcome) string { return unless(o.erred == 0, short(o.firstErred-o.trouble.from)) }},
+		{"first error after", func(o *outcome) string { return dashIf(o.erred == 0, short(o.firstErred-o.trouble.from)) }},
 		{"mean time in error", func(o *outcome) string {
-			return unless(o.erred == 0, short(o.timeWithout/time.Duration(max(1, o.erred))))
+			return dashIf(o.erred == 0, short(o.timeWithout/time.Duration(max(1, o.erred))))
 		}},
-		{"recovered after", func(o *outcome) string { return unless(o.recovered <= o.trouble.to, short(o.recovered-o.trouble.to)) }},
+		{"recovered after", func(o *outcome) string { return dashIf(o.recovered <= o.trouble.to, short(o.recovered-o.trouble.to)) }},
 	}, more)...)
 }
 
-// exhaustedColumn is for what comes after trouble.
+// exhaustedColumn is about the time after the trouble.
 func exhaustedColumn() outcomeColumn {
-	return outcomeColumn{"quota used up after, s", func(o *outcome) string { return count(o.exhausted(span{o.trouble.to, o.length})) }}
+	return outcomeColumn{"seconds at the quota, after", func(o *outcome) string { return count(o.exhausted(span{o.trouble.to, o.length})) }}
 }
 
 // lengthTable has a row for each length of an outage.
 func lengthTable(rows []*outcome) string {
 	perLength := slices.Collect(slices.Chunk(rows, len(rows)/len(outageLengths())))
 	columns := []column[[]*outcome]{
-		{"outage of", func(row []*outcome) string { return short(row[0].trouble.to - row[0].trouble.from) }},
+		{"outage", func(row []*outcome) string { return short(row[0].trouble.to - row[0].trouble.from) }},
 	}
 	for i, o := range perLength[0] {
 		columns = append(columns, column[[]*outcome]{o.name + ", " + short(o.lifetime), func(row []*outcome) string {
@@ -128,16 +129,16 @@ func lengthTable(rows []*outcome) string {
 	return table(perLength, columns...)
 }
 
-// settled is when a rollout or the end of an outage is over, and what comes
-// then is a wave.
+// settled is how long after a rollout or the end of an outage the first rush is
+// over; peaks after that are waves.
 const settled = 5 * time.Minute
 
-// unless returns what, or a dash where there is nothing to tell.
-func unless(nothing bool, what string) string {
-	if nothing {
+// dashIf returns cell, or a dash if there is nothing to show.
+func dashIf(empty bool, cell string) string {
+	if empty {
 		return "–"
 	}
-	return what
+	return cell
 }
 
 // count writes 100000 as 100,000.
@@ -149,7 +150,7 @@ func count(n int) string {
 	return s
 }
 
-// rate writes calls a second.
+// rate writes calls per second.
 func rate(f float64) string {
 	if f < 100 {
 		return strconv.FormatFloat(f, 'f', 1, 64)
@@ -157,7 +158,7 @@ func rate(f float64) string {
 	return count(int(f + 0.5))
 }
 
-// share writes n of all in percent, and 0 or 100 only if it is that.
+// share writes n of all as a percentage, and writes 0 % and 100 % only if exact.
 func share(n, all int) string {
 	switch percent := (100*n + all/2) / all; {
 	case percent == 0 && n > 0:
@@ -169,8 +170,7 @@ func share(n, all int) string {
 	}
 }
 
-// short writes a minute as 1m, not as 1m0s, and nothing finer than a second
-// unless that is all there is.
+// short writes a minute as 1m, not as 1m0s, and rounds to seconds above one second.
 func short(d time.Duration) string {
 	if d > time.Second {
 		d = d.Round(time.Second)
