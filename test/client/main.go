@@ -1,17 +1,17 @@
-// Command client is a program as they are found in the field: its AWS SDK, of
-// July 2019, is the last release of its line that knows nothing of web identity.
+// Command client is a typical old program: its AWS SDK, of July 2019, is the last
+// release of its line without web identity.
 //
-// It says who it is to AWS, in a line on stdout:
+// It prints its AWS identity, one line per answer on stdout:
 //
-//	client STS-URL                  for each line on stdin, always with the one
-//	                                session that it began with: what a long-running
-//	                                program sees when its credentials are renewed
-//	client -every 1s STS-URL        each second, with a session of its own, until it
-//	                                is told to end; -drain 5s: five seconds longer;
-//	                                -times 3: or three times, and exit status 1 if
+//	client STS-URL                  once for each line on stdin, always with the
+//	                                same session, like a long-running program whose
+//	                                credentials are renewed
+//	client -every 1s STS-URL        every second, each time with a new session, until
+//	                                SIGTERM; with -drain 5s for five more seconds;
+//	                                with -times 3 three times, and exit status 1 if
 //	                                one of them failed
 //
-// With -without NAME,NAME it does as if it had not got these environment variables.
+// With -without NAME,NAME it ignores these environment variables.
 package main
 
 import (
@@ -40,10 +40,10 @@ type answer struct {
 }
 
 func main() {
-	every := flag.Duration("every", 0, "ask by itself, at this interval")
-	drain := flag.Duration("drain", 0, "how long to go on after SIGTERM")
-	times := flag.Int("times", 0, "how often to ask; 0: until told to end")
-	without := flag.String("without", "", "environment variables to forget, separated by commas")
+	every := flag.Duration("every", 0, "ask at this interval, not for each line on stdin")
+	drain := flag.Duration("drain", 0, "how long to continue after SIGTERM")
+	times := flag.Int("times", 0, "how often to ask; 0: until SIGTERM")
+	without := flag.String("without", "", "environment variables to ignore, separated by commas")
 	flag.Parse()
 	if flag.NArg() != 1 {
 		flag.Usage()
@@ -80,8 +80,8 @@ func answerLines(url string, stdin io.Reader, stdout io.Writer) error {
 }
 
 func repeat(url string, every, drain time.Duration, times int, stdout io.Writer) error {
-	told := make(chan os.Signal, 1)
-	signal.Notify(told, syscall.SIGTERM)
+	terminate := make(chan os.Signal, 1)
+	signal.Notify(terminate, syscall.SIGTERM)
 	var end <-chan time.Time
 	var failures []error
 	answers := json.NewEncoder(stdout)
@@ -105,7 +105,7 @@ func repeat(url string, every, drain time.Duration, times int, stdout io.Writer)
 		case <-tick.C:
 		case <-end:
 			return nil
-		case <-told:
+		case <-terminate:
 			fmt.Fprintln(stdout, `{"Told":"to end"}`)
 			end = time.After(drain)
 		}
@@ -113,7 +113,7 @@ func repeat(url string, every, drain time.Duration, times int, stdout io.Writer)
 }
 
 func newClient(url string) (*sts.STS, error) {
-	// Without the SDK's retries, so that no error stays unseen.
+	// Without the SDK's retries, which would hide errors.
 	sess, err := session.NewSession(aws.NewConfig().WithMaxRetries(0).WithCredentialsChainVerboseErrors(true))
 	if err != nil {
 		return nil, err

@@ -22,27 +22,27 @@ const (
 	region = "eu-west-1"
 	issuer = "https://oidc.eks.eu-west-1.amazonaws.com/id/EXAMPLED539D4633E53DE1B71EXAMPLE"
 
-	// grantLifetime takes the place of an hour. The sidecar renews after 50 to
-	// 65 % of it, here 6 to 9 s, and never within 5 s.
+	// grantLifetime replaces the usual hour. The sidecar renews after 50 to 65 % of
+	// it, here 6 to 9 s, and never within 5 s.
 	grantLifetime = 13 * time.Second
 )
 
-// demo is what the steps build up.
+// demo is the state that the steps build up.
 type demo struct {
 	out     io.Writer
-	dir     string                  // for everything that is written
-	abort   context.CancelCauseFunc // ends the demo
-	ends    []func() error          // end what was started, the last first
+	dir     string                  // for all files
+	abort   context.CancelCauseFunc // stops the demo
+	ends    []func() error          // stop what was started, in reverse order
 	issuer  *standin.Issuer
 	sts     *standin.STS
 	stsURL  string
 	volume  *standin.Volume
-	token   string // that was published last
+	token   string // published last
 	sidecar sidecar
 	program program
 }
 
-// end ends everything that was started and has not been ended.
+// end stops everything that is still running.
 func (d *demo) end() error {
 	var errs []error
 	for _, end := range slices.Backward(d.ends) {
@@ -55,18 +55,18 @@ func (d *demo) end() error {
 func (d *demo) build(ctx context.Context) error {
 	root, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", "irsa-sidecar").Output()
 	if err != nil {
-		return fmt.Errorf("finding the module irsa-sidecar: %w: run the demo from inside of it", err)
+		return fmt.Errorf("finding the module irsa-sidecar: %w: run the demo from within the module", err)
 	}
 	d.sidecar.binary = filepath.Join(d.dir, "sidecar")
 	d.program.binary = filepath.Join(d.dir, "client")
 	module := strings.TrimSpace(string(root))
 	for _, b := range []struct{ dir, binary, source string }{
 		{module, d.sidecar.binary, "./cmd/sidecar"},
-		// A module of its own, so that no one else has to download that SDK.
+		// A separate module, so that nothing else has to download that SDK.
 		{filepath.Join(module, "test", "client"), d.program.binary, "."},
 	} {
 		start := time.Now()
-		// Without the version control's stamp, which fails in a checkout of somebody else.
+		// Without the VCS stamp, which fails in a checkout owned by another user.
 		cmd := exec.CommandContext(ctx, "go", "build", "-C", b.dir, "-buildvcs=false", "-o", b.binary, b.source)
 		out, err := cmd.CombinedOutput()
 		if err != nil {
@@ -90,8 +90,8 @@ func (d *demo) startSTS(context.Context) error {
 	server := &http.Server{Handler: d.sts, ReadHeaderTimeout: 5 * time.Second}
 	go server.Serve(ln)
 	d.ends = append(d.ends, server.Close)
-	d.say("%s has %s", d.stsURL, role)
-	d.say("it trusts system:serviceaccount:default:app; its credentials live for %s here, not for an hour", grantLifetime)
+	d.say("%s has the role %s", d.stsURL, role)
+	d.say("the role trusts system:serviceaccount:default:app; credentials live for %s instead of an hour", grantLifetime)
 	return nil
 }
 
@@ -100,8 +100,7 @@ func (d *demo) publishFirst(context.Context) error {
 	return d.publish()
 }
 
-// publish publishes a token like no other before, and checks what a container
-// sees of it.
+// publish publishes a new token, and checks that a container sees it.
 func (d *demo) publish() error {
 	d.token = d.issuer.Token(standin.Claims{Namespace: "default", ServiceAccount: "app"})
 	if err := d.volume.Publish("token", d.token); err != nil {
@@ -112,7 +111,7 @@ func (d *demo) publish() error {
 		return err
 	}
 	if string(seen) != d.token {
-		return fmt.Errorf("%s: want the token that was published, got %d bytes of something else", d.volume.Path("token"), len(seen))
+		return fmt.Errorf("%s: want the published token, got %d other bytes", d.volume.Path("token"), len(seen))
 	}
 	data, err := os.Readlink(d.volume.Path("..data"))
 	if err != nil {
@@ -142,7 +141,7 @@ func (d *demo) rotate(ctx context.Context) error {
 	return nil
 }
 
-// keysFor returns the access key ids that STS has granted for a token.
+// keysFor returns the access key ids that STS granted for a token.
 func (d *demo) keysFor(token string) (keys []string) {
 	requests, granted := d.sts.Requests(), d.sts.Credentials()
 	n := 0
@@ -158,7 +157,7 @@ func (d *demo) keysFor(token string) (keys []string) {
 	return keys
 }
 
-// refused returns the error codes that STS has answered with.
+// refused returns the error codes that STS has returned.
 func (d *demo) refused() (codes []string) {
 	for _, r := range d.sts.Requests() {
 		if r.Outcome != "" {
@@ -168,11 +167,11 @@ func (d *demo) refused() (codes []string) {
 	return codes
 }
 
-// keep goes on, replacing the token now and then, until ctx is done or an hour
-// is over.
+// keep keeps the demo running and replaces the token every minute, until ctx is done
+// or an hour is over.
 func (d *demo) keep(ctx context.Context) error {
 	d.sts.SetGrantLifetime(0)
-	d.say("From the next renewal on, credentials live for an hour, and the token is replaced every")
+	d.say("From the next renewal on, credentials live for an hour. The token is replaced every")
 	d.say("minute. The sidecar's log is %s. In another shell:", d.sidecar.log)
 	fmt.Fprintf(d.out, hints, d.sidecar.url, region, d.stsURL, d.sidecar.admin)
 	hour, cancel := context.WithTimeout(ctx, time.Hour)
@@ -182,7 +181,7 @@ func (d *demo) keep(ctx context.Context) error {
 	for {
 		select {
 		case <-hour.Done():
-			if d.sidecar.ended() {
+			if d.sidecar.exited() {
 				return context.Cause(ctx)
 			}
 			return nil
@@ -196,13 +195,13 @@ func (d *demo) keep(ctx context.Context) error {
 }
 
 const hints = `
-   # An SDK takes the first credentials that it finds: let it find no others.
+   # An SDK uses the first credentials that it finds: make sure that it finds no others.
    unset AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_SESSION_TOKEN AWS_PROFILE AWS_ROLE_ARN AWS_WEB_IDENTITY_TOKEN_FILE
    export AWS_SHARED_CREDENTIALS_FILE=/dev/null AWS_CONFIG_FILE=/dev/null
-   # What a container beside the sidecar gets:
+   # The environment of a container in the sidecar's pod:
    export AWS_CONTAINER_CREDENTIALS_FULL_URI=%[1]s AWS_REGION=%[2]s AWS_DEFAULT_REGION=%[2]s AWS_EC2_METADATA_DISABLED=true
    aws --endpoint-url %[3]s sts get-caller-identity
-   # What its SDK sees, and what you can watch:
+   # The response to its SDK, and the sidecar's metrics:
    curl -i %[1]s
    curl http://%[4]s/metrics
 

@@ -1,13 +1,12 @@
-// Command demo shows the whole of the sidecar's job on one machine on which
-// nothing is installed but Go:
+// Command demo shows the sidecar's whole job on a machine with only Go installed:
 //
-//	go run ./test/demo          show it, then keep running to be played with
-//	go run ./test/demo --once   show it and end: with status 0 if every step
-//	                            really happened, else with 1
+//	go run ./test/demo          runs the steps, then keeps running to play with
+//	go run ./test/demo --once   runs the steps and exits: with status 0 if every
+//	                            step was verified, otherwise with status 1
 //
-// It exists because that job takes a cluster, an account and an hour to be seen
-// for real. Here STS and the kubelet are stand-ins and an hour is 13 seconds;
-// the sidecar and the AWS SDK that it helps are the real ones.
+// It exists because the real thing takes a cluster, an account and an hour. Here
+// STS and the kubelet are stand-ins and an hour is 13 seconds; the sidecar and the
+// AWS SDK that it helps are real.
 package main
 
 import (
@@ -23,7 +22,7 @@ import (
 )
 
 func main() {
-	// Of these, SIGPIPE and SIGHUP would end the demo without its clean-up.
+	// By default SIGHUP and SIGPIPE would kill the demo before its clean-up.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE)
 	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()
@@ -33,18 +32,18 @@ func main() {
 	}
 }
 
-// run plays the demo and clears away everything that it made.
+// run plays the demo and removes everything that it created.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err error) {
 	flags := flag.NewFlagSet("demo", flag.ContinueOnError)
 	flags.SetOutput(stderr)
-	once := flags.Bool("once", false, "end after the last step")
+	once := flags.Bool("once", false, "exit after the last step")
 	switch err := flags.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
 		return nil
 	case err != nil:
 		return err
 	case flags.NArg() > 0:
-		return fmt.Errorf("unknown argument %q: there is only --once", flags.Arg(0))
+		return fmt.Errorf("unknown argument %q: the only flag is --once", flags.Arg(0))
 	}
 	dir, err := os.MkdirTemp("", "irsa-sidecar-demo-")
 	if err != nil {
@@ -62,7 +61,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	return d.play(ctx, *once)
 }
 
-// step is one thing that happens, and is checked to have happened.
+// step is a step of the demo; do also verifies it.
 type step struct {
 	headline string
 	do       func(*demo, context.Context) error
@@ -70,14 +69,14 @@ type step struct {
 
 func steps() []step {
 	return []step{
-		{"Build the sidecar, and a program with an AWS SDK of July 2019 (aws-sdk-go v1.20.21)", (*demo).build},
-		{"Stand in for AWS: an STS with one role, which trusts one service account", (*demo).startSTS},
+		{"Build the sidecar and a program with an AWS SDK of July 2019 (aws-sdk-go v1.20.21)", (*demo).build},
+		{"Start a stand-in for AWS STS with one role, which trusts one service account", (*demo).startSTS},
 		{"Publish a token of that service account in a volume, as the kubelet does", (*demo).publishFirst},
 		{"Start the sidecar with the variables that the EKS webhook sets", (*demo).startSidecar},
 		{"Wait until it has credentials, as a startup probe does", (*demo).awaitReady},
-		{"Run the program, and let it ask AWS who it is", (*demo).startProgram},
+		{"Run the program, which calls GetCallerIdentity", (*demo).startProgram},
 		{"Replace the token, as the kubelet does well before the old one expires", (*demo).rotate},
-		{"See the credentials renewed with the new token, under the running program", (*demo).awaitRenewal},
+		{"Check that the running program gets credentials renewed with the new token", (*demo).awaitRenewal},
 	}
 }
 
@@ -91,16 +90,16 @@ func (d *demo) play(ctx context.Context, once bool) error {
 		}
 	}
 	if !once {
-		headline("Keep running until Ctrl-C, for an hour at most")
+		headline("Keep running until Ctrl-C, at most an hour")
 		if err := d.keep(ctx); err != nil {
 			return err
 		}
 	}
-	headline("End the program, and then the sidecar with SIGTERM, as a pod ends")
+	headline("Stop the program, then the sidecar with SIGTERM, as when a pod terminates")
 	if err := d.end(); err != nil {
 		return err
 	}
-	fmt.Fprintf(d.out, "\nAll of it happened, in %s.\n", time.Since(start).Round(100*time.Millisecond))
+	fmt.Fprintf(d.out, "\nEvery step succeeded, in %s.\n", time.Since(start).Round(100*time.Millisecond))
 	return nil
 }
 
@@ -118,15 +117,15 @@ func (d *demo) say(format string, args ...any) {
 	fmt.Fprintf(d.out, "   "+format+"\n", args...)
 }
 
-// until looks, once each period, whether something has come about, which is when
-// look returns nil. It returns look's latest error once the limit is over, or why
-// ctx is done. look must end by itself.
-func until(ctx context.Context, period, limit time.Duration, look func(context.Context) error) error {
+// until calls check every period until it returns nil. It returns check's latest
+// error after the limit, or the cause when ctx is done. check must not block
+// indefinitely.
+func until(ctx context.Context, period, limit time.Duration, check func(context.Context) error) error {
 	start := time.Now()
 	tick := time.NewTicker(period)
 	defer tick.Stop()
 	for {
-		err := look(ctx)
+		err := check(ctx)
 		switch {
 		case err == nil:
 			return nil

@@ -12,12 +12,12 @@ import (
 	"time"
 )
 
-// program is a running one with an old AWS SDK: see test/client.
+// program is a running program with an old AWS SDK: see test/client.
 type program struct {
 	binary    string
 	questions io.WriteCloser
 	answers   io.ReadCloser
-	identity  identity // at the last answer
+	identity  identity // in the last answer
 }
 
 // identity is the program's answer.
@@ -51,17 +51,17 @@ func (d *demo) startProgram(ctx context.Context) error {
 	d.ends = append(d.ends, func() error {
 		defer kill()
 		defer time.AfterFunc(5*time.Second, kill).Stop()
-		p.questions.Close() // at which it ends
+		p.questions.Close() // makes it exit
 		return cmd.Wait()
 	})
-	d.say("This is all it is given; its SDK knows nothing of web identity, nor of tokens in files.")
+	d.say("Its whole environment (its SDK does not support web identity or token files):")
 	for _, variable := range cmd.Env {
 		d.say("%s", variable)
 	}
 	return d.checkIdentity(ctx)
 }
 
-// checkIdentity checks who the program is against what STS has granted.
+// checkIdentity checks the program's identity against what STS has granted.
 func (d *demo) checkIdentity(ctx context.Context) error {
 	got, err := d.program.ask(ctx)
 	if err != nil {
@@ -75,12 +75,12 @@ func (d *demo) checkIdentity(ctx context.Context) error {
 	if !endsWith(d.keysFor(d.token), got.Key) {
 		return fmt.Errorf("the program's access key: want one that STS granted for the token, got ...%s", got.Key)
 	}
-	d.say("it is %s, with the access key ...%s", got.ARN, got.Key)
+	d.say("its identity is %s, its access key ...%s", got.ARN, got.Key)
 	return nil
 }
 
-// awaitRenewal asks the running program once a second until it has credentials
-// that were granted for the token which is there now.
+// awaitRenewal asks the running program once a second until it has credentials that
+// STS granted for the current token.
 func (d *demo) awaitRenewal(ctx context.Context) error {
 	before := d.program.identity
 	start, asked := time.Now(), 0
@@ -104,19 +104,19 @@ func (d *demo) awaitRenewal(ctx context.Context) error {
 		return err
 	}
 	if len(failures) > 0 {
-		return fmt.Errorf("want no error in %d questions, got %d: %w", asked, len(failures), errors.Join(failures...))
+		return fmt.Errorf("want no errors in %d answers, got %d: %w", asked, len(failures), errors.Join(failures...))
 	}
 	if refused := d.refused(); len(refused) > 0 {
-		return fmt.Errorf("requests to STS: want all of them granted, got %s", strings.Join(refused, ", "))
+		return fmt.Errorf("requests to STS: want all granted, got %s", strings.Join(refused, ", "))
 	}
 	d.say("asked %d times in %s: no error, always the same role", asked, time.Since(start).Round(100*time.Millisecond))
-	d.say("its access key was ...%s and is ...%s, which STS granted for the new token", before.Key, d.program.identity.Key)
+	d.say("its access key changed from ...%s to ...%s, which STS granted for the new token", before.Key, d.program.identity.Key)
 	return nil
 }
 
-// ask asks the program who it is to AWS.
+// ask asks the program for its AWS identity.
 func (p *program) ask(ctx context.Context) (identity, error) {
-	// A program that does not answer is of no use any more.
+	// A program that does not answer is useless: closing answers ends the wait.
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	defer context.AfterFunc(ctx, func() { p.answers.Close() })()
@@ -134,7 +134,7 @@ func (p *program) ask(ctx context.Context) (identity, error) {
 	return got, nil
 }
 
-// endsWith tells whether one of the keys has that end.
+// endsWith reports whether one of the keys ends with end.
 func endsWith(keys []string, end string) bool {
 	return slices.ContainsFunc(keys, func(key string) bool { return strings.HasSuffix(key, end) })
 }

@@ -18,13 +18,13 @@ import (
 	"time"
 )
 
-// sidecar is the real one, as a process of its own.
+// sidecar is the real sidecar, as a process.
 type sidecar struct {
 	binary string
 	env    []string
 	url    string // where it serves credentials
 	admin  string // the address of the admin listener
-	log    string // the file
+	log    string // path of the log file
 	done   chan struct{}
 }
 
@@ -54,7 +54,7 @@ func (d *demo) startSidecar(context.Context) error {
 	return nil
 }
 
-// runSidecar starts the process and aborts the demo if it ends untold.
+// runSidecar starts the process and aborts the demo if it exits unexpectedly.
 func (d *demo) runSidecar() error {
 	s := &d.sidecar
 	log, err := os.Create(s.log)
@@ -72,26 +72,26 @@ func (d *demo) runSidecar() error {
 	}
 	s.done = make(chan struct{})
 	go func() {
-		_ = cmd.Wait() // ProcessState says it
+		_ = cmd.Wait() // ProcessState has the result
 		close(s.done)
-		d.abort(fmt.Errorf("the sidecar ended by itself with %s", cmd.ProcessState))
+		d.abort(fmt.Errorf("the sidecar exited unexpectedly with %s", cmd.ProcessState))
 	}()
 	d.ends = append(d.ends, func() error {
 		start := time.Now()
 		terminate()
 		<-s.done
 		if !cmd.ProcessState.Success() {
-			return fmt.Errorf("ending the sidecar: want exit status 0, got %s", cmd.ProcessState)
+			return fmt.Errorf("stopping the sidecar: want exit status 0, got %s", cmd.ProcessState)
 		}
-		d.say("the sidecar ended with %s, %s after the signal", cmd.ProcessState, time.Since(start).Round(time.Millisecond))
+		d.say("the sidecar stopped with %s, %s after the signal", cmd.ProcessState, time.Since(start).Round(time.Millisecond))
 		return nil
 	})
 	return nil
 }
 
-// command returns a command that is not part of the terminal's foreground
-// process group, so that Ctrl-C reaches the demo alone, which ends things in
-// their order. What does not end when told is killed.
+// command returns a command outside the terminal's foreground process group, so that
+// Ctrl-C reaches only the demo, which stops everything in order. A process that does
+// not exit within WaitDelay is killed.
 func command(ctx context.Context, binary string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, binary, args...)
 	cmd.Dir = filepath.Dir(binary)
@@ -100,7 +100,7 @@ func command(ctx context.Context, binary string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// freeAddresses returns two that nobody listened on a moment ago.
+// freeAddresses returns two addresses that were free a moment ago.
 func freeAddresses() (listen, admin string, err error) {
 	a, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -132,7 +132,7 @@ func (d *demo) awaitReady(ctx context.Context) error {
 	return nil
 }
 
-// wantMetric tells whether a metric has a value.
+// wantMetric returns an error unless the metric has the value want.
 func (s *sidecar) wantMetric(ctx context.Context, name, want string) error {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+s.admin+"/metrics", nil)
 	if err != nil {
@@ -156,8 +156,8 @@ func (s *sidecar) wantMetric(ctx context.Context, name, want string) error {
 	return errors.Join(fmt.Errorf("metric %s: want %s, got none", name, want), lines.Err())
 }
 
-// ended tells whether the process has ended.
-func (s *sidecar) ended() bool {
+// exited reports whether the process has exited.
+func (s *sidecar) exited() bool {
 	select {
 	case <-s.done:
 		return true

@@ -1,5 +1,5 @@
-// Package docs checks the documents: that their links lead somewhere, and that a link
-// to a test leads to that test.
+// Package docs checks that the links in the documents are valid, and that a link to a
+// test leads to that test.
 package docs
 
 import (
@@ -51,18 +51,18 @@ func checkLink(t *testing.T, document, text, target string) {
 		file = filepath.Join(filepath.Dir(document), path)
 	}
 	if _, err := os.Stat(file); err != nil {
-		t.Errorf("%s links %s: %v", document, target, err)
+		t.Errorf("%s links to %s: %v", document, target, err)
 		return
 	}
 	if testName.MatchString(text) && !strings.Contains(read(t, file), "func "+text+"(") {
-		t.Errorf("%s links %s, where %s is not", document, target, text)
+		t.Errorf("%s links to %s, which has no %s", document, target, text)
 	}
 	if anchor != "" && !slices.Contains(anchors(read(t, file)), anchor) {
-		t.Errorf("%s links %s, which has no such heading", document, target)
+		t.Errorf("%s links to %s, which has no such heading", document, target)
 	}
 }
 
-// anchors returns those of a document's headings, as GitHub makes them.
+// anchors returns the anchors that GitHub generates for a document's headings.
 func anchors(text string) (all []string) {
 	for line := range strings.Lines(text) {
 		if heading := strings.TrimLeft(line, "#"); heading != line {

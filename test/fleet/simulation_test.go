@@ -71,8 +71,7 @@ func TestFailuresInARow(t *testing.T) {
 	}
 }
 
-// TestSTSGrants checks that every second has exactly as many grants as the quota
-// allows.
+// TestSTSGrants checks that in every second STS grants all calls up to the quota.
 func TestSTSGrants(t *testing.T) {
 	const quota, left = 6, 2
 	hour := trouble{span{time.Hour, 2 * time.Hour}, left}

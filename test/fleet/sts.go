@@ -16,7 +16,7 @@ const (
 	// AssumeRoleWithWebIdentity is not signed and has no documented figure, so this
 	// one gives only the order of magnitude:
 	// https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
-	// The quota is renewed every second according to
+	// The quota is counted per second:
 	// https://aws.amazon.com/blogs/security/how-to-monitor-and-query-iam-resources-at-scale-part-2/
 	defaultQuota = 600
 

@@ -1,12 +1,12 @@
 // Command mutants breaks each promise of docs/reliability.md on purpose, in a scratch
-// copy, and sees the tests fail that the document links for it. Every patch beside it
-// is a mutant; its name begins with that of the promise that it breaks.
+// copy, and checks that a test which the document links for that promise fails. Every
+// patch in this directory is a mutant; its name begins with the promise that it breaks.
 //
-//	test/mutants/run               all of them
-//	test/mutants/run P3 P5-every   those whose names begin so
+//	test/mutants/run               runs all of them
+//	test/mutants/run P3 P5-every   runs those whose names begin with a prefix
 //
-// It exists because a test that cannot fail proves nothing, and because nobody sees
-// that by looking. It fails if a mutant survives, or if the tests fail without one.
+// It exists because a test that cannot fail proves nothing, and reading it does not
+// show that. It fails if a mutant survives, or if the tests fail without one.
 package main
 
 import (
@@ -62,8 +62,7 @@ func run(ctx context.Context, prefixes []string, stdout io.Writer) (err error) {
 	return err
 }
 
-// tryAll tries the mutants, as many at a time as there are copies, and returns how
-// many survived.
+// tryAll tries the mutants, one at a time in each copy, and returns how many survived.
 func (c copies) tryAll(ctx context.Context, mutants []mutant, links map[string]tests, stdout io.Writer) (survivors int, err error) {
 	g, ctx := errgroup.WithContext(ctx)
 	left := make(chan mutant, len(mutants))
@@ -99,7 +98,7 @@ func (c copies) tryAll(ctx context.Context, mutants []mutant, links map[string]t
 type mutant struct {
 	promise string // P1 to P8
 	name    string
-	patch   string // the file, an absolute path
+	patch   string // absolute path of the file
 }
 
 // readMutants returns the patches in dir whose names begin with one of prefixes,
@@ -127,7 +126,7 @@ func readMutants(dir string, prefixes []string) ([]mutant, error) {
 	return mutants, nil
 }
 
-// tryNone runs the tests of all promises that mutants are of, without any of these.
+// tryNone runs the tests of all promises that the mutants break, without a mutant.
 func (s scratch) tryNone(ctx context.Context, mutants []mutant, links map[string]tests) error {
 	all := tests{}
 	for _, m := range mutants {
@@ -148,7 +147,7 @@ func (s scratch) tryNone(ctx context.Context, mutants []mutant, links map[string
 	return nil
 }
 
-// try returns the test that fails with m, empty if none does.
+// try returns the test that fails with m, or "" if none does.
 func (s scratch) try(ctx context.Context, m mutant, linked tests) (caught string, err error) {
 	changed, err := s.patch(ctx, m.patch)
 	if err != nil {
@@ -159,7 +158,7 @@ func (s scratch) try(ctx context.Context, m mutant, linked tests) (caught string
 		return "", fmt.Errorf("does not compile: %w\n%s", err, output)
 	}
 	for _, pkg := range linked.packages() {
-		if pkg != changed && pkg != "cmd/sidecar" { // which imports all others
+		if pkg != changed && pkg != "cmd/sidecar" { // cmd/sidecar imports all others
 			continue
 		}
 		if caught, _, err = s.test(ctx, pkg, linked[pkg]); caught != "" || err != nil {
@@ -172,7 +171,7 @@ func (s scratch) try(ctx context.Context, m mutant, linked tests) (caught string
 // patch applies a patch and returns the package that it changes.
 func (s scratch) patch(ctx context.Context, file string) (pkg string, err error) {
 	if output, err := s.command(ctx, "git", "apply", file).CombinedOutput(); err != nil {
-		return "", fmt.Errorf("does not apply, make it anew: %w\n%s", err, output)
+		return "", fmt.Errorf("does not apply, recreate it: %w\n%s", err, output)
 	}
 	text, err := os.ReadFile(file)
 	if err != nil {

@@ -17,8 +17,8 @@ func TestParseLinks(t *testing.T) {
 func TestFailure(t *testing.T) {
 	tests := []struct{ name, output, want string }{
 		{"failed", "ok\n--- FAIL: TestA (0.01s)\n    a_test.go:1: no\nFAIL\n", "TestA"},
-		{"failed below", "--- FAIL: TestA (0.01s)\n    --- FAIL: TestA/b (0.01s)\n", "TestA"},
-		{"no end", "panic: test timed out after 5m0s\n\trunning tests:\n\t\tTestA (5m0s)\n", "TestA"},
+		{"failed subtest", "--- FAIL: TestA (0.01s)\n    --- FAIL: TestA/b (0.01s)\n", "TestA"},
+		{"timed out", "panic: test timed out after 5m0s\n\trunning tests:\n\t\tTestA (5m0s)\n", "TestA"},
 		{"panicked in a bubble", "panic: oops\n\nirsa-sidecar/internal/credentials.TestA.func1(0x1)\n\t/x/a_test.go:1\n", "TestA"},
 		{"does not compile", "# irsa-sidecar/a\na.go:1: oops\nFAIL\tirsa-sidecar/a [build failed]\n", ""},
 	}
@@ -31,7 +31,7 @@ func TestFailure(t *testing.T) {
 	}
 }
 
-// Each promise has mutants, and tests to catch them by.
+// Each promise has mutants, and tests to catch them.
 func TestEveryPromiseIsBroken(t *testing.T) {
 	mutants, err := readMutants(".", nil)
 	if err != nil {

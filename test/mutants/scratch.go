@@ -13,11 +13,10 @@ import (
 	"strings"
 )
 
-// scratch is a copy of the project that may be broken.
+// scratch is a copy of the project to break.
 type scratch struct{ dir string }
 
-// copies are as many as mutants are tried at a time: the tests of faults wait most of
-// the time.
+// copies are the copies in which mutants run in parallel: the fault tests mostly wait.
 type copies []scratch
 
 func newCopies(ctx context.Context) (c copies, err error) {
@@ -67,22 +66,22 @@ func (s scratch) fill(ctx context.Context) error {
 	return nil
 }
 
-// tests are names of tests by their package, a directory.
+// tests maps a package, as a directory, to names of tests.
 type tests map[string][]string
 
-// packages returns them in the order in which to run them: the quick tests first.
+// packages returns the packages in the order to run them: quick tests first.
 func (t tests) packages() []string {
 	packages := slices.Sorted(maps.Keys(t))
 	slices.Reverse(packages)
 	return packages
 }
 
-// test runs tests of a package until one fails, and returns that one and what it
-// printed. An error means that they could not be run.
+// test runs tests of a package until one fails, and returns that test and the output.
+// An error means that the tests could not run.
 func (s scratch) test(ctx context.Context, pkg string, names []string) (failed, output string, err error) {
 	args := []string{"test", "-vet=off", "-count=1", "-failfast", "-timeout=5m", "-run=^(" + strings.Join(names, "|") + ")$", "./" + pkg}
 	if pkg == "internal/credentials" {
-		// Chance is the same every time, and a mutant is to be found, not explained.
+		// A fixed seed makes it reproducible. There is no need to shrink a failure.
 		args = append(args, "-rapid.seed=1", "-rapid.checks=500", "-rapid.shrinktime=0s", "-rapid.nofailfile")
 	}
 	out, err := s.command(ctx, "go", args...).CombinedOutput()
@@ -95,21 +94,21 @@ func (s scratch) test(ctx context.Context, pkg string, names []string) (failed, 
 	case err == nil:
 		return "", output, nil
 	case failed == "":
-		return "", output, fmt.Errorf("the tests of %s ended in a way that is not understood: %w\n%s", pkg, err, output)
+		return "", output, fmt.Errorf("cannot interpret how the tests of %s ended: %w\n%s", pkg, err, output)
 	}
 	return failed, output, nil
 }
 
-// How go test tells which test has failed, has come to no end, or has panicked.
+// How go test reports which test has failed, timed out or panicked.
 var (
 	failedTest   = regexp.MustCompile(`(?m)^--- FAIL: (Test\w+)`)
-	endlessTest  = regexp.MustCompile(`(?m)^\t\t(Test\w+)[/ ]`)
+	timedOutTest = regexp.MustCompile(`(?m)^\t\t(Test\w+)[/ ]`)
 	panickedTest = regexp.MustCompile(`(?m)^irsa-sidecar/[^ ]*\.(Test\w+)[.(]`)
 )
 
-// failure returns the name of the test that failed, by what go test printed.
+// failure returns the name of the failed test from the output of go test.
 func failure(output string) string {
-	for _, pattern := range []*regexp.Regexp{failedTest, endlessTest, panickedTest} {
+	for _, pattern := range []*regexp.Regexp{failedTest, timedOutTest, panickedTest} {
 		if m := pattern.FindStringSubmatch(output); m != nil {
 			return m[1]
 		}
@@ -117,8 +116,7 @@ func failure(output string) string {
 	return ""
 }
 
-// A promise is a section of the document, and links its tests at the beginning of
-// lines.
+// A promise is a section of the document, with links to its tests in a list.
 var (
 	section  = regexp.MustCompile(`^## (P\d) `)
 	testLink = regexp.MustCompile(`^- \[(Test\w+)\]\(\.\./([a-z/]+)/\w+_test\.go\)`)
