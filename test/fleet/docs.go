@@ -55,9 +55,9 @@ func (r report) page(folder string) (got []byte, want string, err error) {
 	if err != nil {
 		return nil, "", fmt.Errorf("%w: it must exist and have the lines %s and %s around the tables", err, begin, end)
 	}
-	head, rest, begun := strings.Cut(string(got), begin+"\n")
-	_, tail, ended := strings.Cut(rest, end+"\n")
-	if !begun || !ended {
+	head, rest, hasBegin := strings.Cut(string(got), begin+"\n")
+	_, tail, hasEnd := strings.Cut(rest, end+"\n")
+	if !hasBegin || !hasEnd {
 		return nil, "", fmt.Errorf("%s has no lines %s and %s around the tables", path, begin, end)
 	}
 	return got, head + begin + "\n\n" + r.tables + "\n" + end + "\n" + tail, nil

@@ -54,8 +54,7 @@ func (s *sts) grants(at time.Duration) bool {
 	return true
 }
 
-// span is the time from from until just before to, both counted from the beginning
-// of the simulation.
+// span is the half-open interval [from, to), counted from the start of the simulation.
 type span struct{ from, to time.Duration }
 
 func (s span) has(at time.Duration) bool { return s.from <= at && at < s.to }

@@ -167,11 +167,11 @@ func TestFaultsEndWithTheClient(t *testing.T) {
 	for name, fault := range map[string]standin.Fault{"Hang": standin.Hang(), "Drip": standin.Drip(time.Hour)} {
 		t.Run(name, func(t *testing.T) {
 			s := newService(t)
-			ended := make(chan struct{})
+			done := make(chan struct{})
 			s.Always(func(next http.Handler) http.Handler {
 				return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 					fault(next).ServeHTTP(w, r)
-					close(ended)
+					close(done)
 				})
 			})
 			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
@@ -185,7 +185,7 @@ func TestFaultsEndWithTheClient(t *testing.T) {
 				t.Errorf("%v, want a timeout", err)
 			}
 			select {
-			case <-ended:
+			case <-done:
 			case <-time.After(5 * time.Second):
 				t.Fatal("the fault did not end with its client")
 			}
