@@ -107,7 +107,7 @@ func TestSettings(t *testing.T) {
 	}{
 		{
 			file:    "examples/settings/irsa-sidecar.yaml",
-			folders: []string{"examples/with-webhook", "examples/without-webhook", "examples/capability-path", "examples/authorization-token", "examples/doors", "examples/job"},
+			folders: []string{"examples/with-webhook", "examples/without-webhook", "examples/capability-path", "examples/authorization-token", "examples/endpoints", "examples/job"},
 			values:  []string{"registry.example.com/irsa-sidecar:v0.1.0", "eu-west-1", "arn:aws:iam::111122223333:role/example"},
 		},
 		{

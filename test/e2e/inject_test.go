@@ -187,8 +187,8 @@ func checkSame(t *testing.T, a, b pod, doors string) {
 			t.Errorf("label %s: the Component sets %q, the policy %q", label, a.Metadata.Labels[label], b.Metadata.Labels[label])
 		}
 	}
-	if got := a.Metadata.Annotations["irsa-sidecar/doors"]; got != doors {
-		t.Errorf("annotation irsa-sidecar/doors: the Component sets %q, want %q", got, doors)
+	if got := a.Metadata.Annotations["irsa-sidecar/endpoints"]; got != doors {
+		t.Errorf("annotation irsa-sidecar/endpoints: the Component sets %q, want %q", got, doors)
 	}
 	t.Log("proved: Component and policy make the same pod")
 }
@@ -226,7 +226,7 @@ func workload(kind, name string, s shape, doors string) string {
 	}[kind]
 	annotations := ""
 	if doors != "" {
-		annotations = fmt.Sprintf(", annotations: {irsa-sidecar/doors: %q}", doors)
+		annotations = fmt.Sprintf(", annotations: {irsa-sidecar/endpoints: %q}", doors)
 	}
 	indent := "    "
 	if kind == "CronJob" {

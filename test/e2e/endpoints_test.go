@@ -19,7 +19,7 @@ const (
 	metadataAddress = "169.254.169.254"
 
 	// withDoors is what the pods of a deployment say to be given doors.
-	withDoors = `labels: {app: example, irsa-sidecar/inject: "true"}, annotations: {irsa-sidecar/doors: "ecs,imds"}`
+	withDoors = `labels: {app: example, irsa-sidecar/inject: "true"}, annotations: {irsa-sidecar/endpoints: "ecs,imds"}`
 
 	// netAdmin is the securityContext of link-local.
 	netAdmin = `{runAsUser: 0, runAsNonRoot: false, readOnlyRootFilesystem: true, allowPrivilegeEscalation: false, capabilities: {drop: [ALL], add: [NET_ADMIN]}, seccompProfile: {type: RuntimeDefault}}`
@@ -164,7 +164,7 @@ func TestDoorsAndPodSecurity(t *testing.T) {
 				return fmt.Sprintf(`
 apiVersion: v1
 kind: Pod
-metadata: {name: example, labels: {irsa-sidecar/inject: "true"}, annotations: {irsa-sidecar/doors: %q}}
+metadata: {name: example, labels: {irsa-sidecar/inject: "true"}, annotations: {irsa-sidecar/endpoints: %q}}
 spec: {serviceAccountName: example, containers: [{name: app, image: none, securityContext: %s}]}`, doors, restricted)
 			}
 			until(t, 30*time.Second, func() error {

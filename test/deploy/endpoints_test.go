@@ -14,7 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 )
 
-// doors is what a value of the annotation irsa-sidecar/doors makes of a pod.
+// doors is what a value of the annotation irsa-sidecar/endpoints makes of a pod.
 type doors struct {
 	value    string
 	template string            // the value that the pods get
@@ -44,7 +44,7 @@ func allDoors() []doors {
 
 // annotated has the workloads that ask for the sidecar ask for doors too.
 func annotated(value string) string {
-	return strings.ReplaceAll(workloads(), "metadata: {name: with,", fmt.Sprintf("metadata: {name: with, annotations: {irsa-sidecar/doors: %q},", value))
+	return strings.ReplaceAll(workloads(), "metadata: {name: with,", fmt.Sprintf("metadata: {name: with, annotations: {irsa-sidecar/endpoints: %q},", value))
 }
 
 // made returns what the Component makes of the workloads that ask for the sidecar.
@@ -71,7 +71,7 @@ func TestDoors(t *testing.T) {
 				_, pod := template(object)
 				_, before := template(plain[i])
 				t.Run(fmt.Sprintf("%T", object), func(t *testing.T) {
-					if got := object.(meta.Object).GetAnnotations(); !maps.Equal(got, map[string]string{"irsa-sidecar/doors": want.value}) {
+					if got := object.(meta.Object).GetAnnotations(); !maps.Equal(got, map[string]string{"irsa-sidecar/endpoints": want.value}) {
 						t.Errorf("the workload has the annotations %v", got)
 					}
 					checkDoors(t, before, pod, want)
@@ -84,7 +84,7 @@ func TestDoors(t *testing.T) {
 // checkDoors checks that a pod has doors, and is else as it was without.
 func checkDoors(t *testing.T, before, pod *core.PodTemplateSpec, want doors) {
 	t.Helper()
-	if got := pod.Annotations["irsa-sidecar/doors"]; got != want.template {
+	if got := pod.Annotations["irsa-sidecar/endpoints"]; got != want.template {
 		t.Errorf("the pods have the annotation %q, want %q", got, want.template)
 	}
 	checkLinkLocal(t, pod.Spec.InitContainers[0], before.Spec.InitContainers[0].Image, want.args)
