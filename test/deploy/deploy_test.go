@@ -1,7 +1,6 @@
-// Package deploy checks, with no cluster, what the kustomizations in deploy make.
+// Package deploy checks the output of the kustomizations in deploy, without a cluster.
 //
-// It is a module of its own: what it needs of Kubernetes is no dependency of the
-// sidecar's.
+// It is a separate module so that the sidecar does not depend on Kubernetes packages.
 package deploy
 
 import (
@@ -26,16 +25,16 @@ import (
 
 const root = "../../deploy"
 
-// build returns the objects that a kustomization makes. Each is decoded strictly: a
-// field that its type does not have is an error.
+// build returns the objects that a kustomization produces. It decodes strictly: an
+// unknown field is an error.
 func build(t *testing.T, dir string) []runtime.Object {
 	t.Helper()
-	made, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), dir)
+	built, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), dir)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var objects []runtime.Object
-	for _, resource := range made.Resources() {
+	for _, resource := range built.Resources() {
 		yaml, err := resource.AsYAML()
 		if err != nil {
 			t.Fatal(err)
@@ -60,8 +59,8 @@ func decode(t *testing.T, yaml []byte) runtime.Object {
 	return object
 }
 
-// template returns the name of a workload and what its pods are made of; nil if it is
-// no workload.
+// template returns a workload's name and pod template, or nil if the object is not a
+// workload.
 func template(object runtime.Object) (name string, pod *core.PodTemplateSpec) {
 	switch o := object.(type) {
 	case *apps.Deployment:
@@ -78,8 +77,8 @@ func template(object runtime.Object) (name string, pod *core.PodTemplateSpec) {
 	return "", nil
 }
 
-// copyOf returns a copy of deploy, in which files may be written and changed.
-func copyOf(t *testing.T) (dir string) {
+// copyDeploy returns a copy of deploy that a test may change.
+func copyDeploy(t *testing.T) (dir string) {
 	t.Helper()
 	dir = filepath.Join(t.TempDir(), "deploy")
 	if err := os.CopyFS(dir, os.DirFS(root)); err != nil {
@@ -98,10 +97,10 @@ func write(t *testing.T, name, text string) {
 	}
 }
 
-// Image, region and role are each set in one place, whatever is made of them.
+// Image, region and role are each set in one place only.
 func TestSettings(t *testing.T) {
 	tests := []struct {
-		file    string // where they are set
+		file    string // that sets the values
 		folders []string
 		values  []string
 	}{
@@ -118,7 +117,7 @@ func TestSettings(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.file, func(t *testing.T) {
-			dir := copyOf(t)
+			dir := copyDeploy(t)
 			b, err := os.ReadFile(filepath.Join(dir, tt.file))
 			if err != nil {
 				t.Fatal(err)
@@ -132,11 +131,11 @@ func TestSettings(t *testing.T) {
 			}
 			write(t, filepath.Join(dir, tt.file), text)
 			for _, folder := range tt.folders {
-				made := yamlOf(t, filepath.Join(dir, folder))
+				yaml := buildYAML(t, filepath.Join(dir, folder))
 				for i, value := range tt.values {
-					// The application's region is its own.
-					if value != "eu-west-1" && strings.Contains(made, value) || !strings.Contains(made, fmt.Sprintf("changed-%d", i)) {
-						t.Errorf("%s: %s is not what %s says", folder, value, tt.file)
+					// The application sets its own region.
+					if value != "eu-west-1" && strings.Contains(yaml, value) || !strings.Contains(yaml, fmt.Sprintf("changed-%d", i)) {
+						t.Errorf("%s: %s does not come from %s", folder, value, tt.file)
 					}
 				}
 			}
@@ -144,22 +143,22 @@ func TestSettings(t *testing.T) {
 	}
 }
 
-// yamlOf returns what a kustomization makes as YAML.
-func yamlOf(t *testing.T, dir string) string {
+// buildYAML returns the output of a kustomization as YAML.
+func buildYAML(t *testing.T, dir string) string {
 	t.Helper()
-	made, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), dir)
+	built, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	yaml, err := made.AsYaml()
+	yaml, err := built.AsYaml()
 	if err != nil {
 		t.Fatal(err)
 	}
 	return string(yaml)
 }
 
-// workloads of every kind, one of each labelled and one not, and something else that
-// has the label.
+// workloads returns two workloads of every kind, one with the label and one without, and
+// a labelled Service.
 func workloads() string {
 	var b strings.Builder
 	for _, kind := range []string{"apps/v1 Deployment", "apps/v1 StatefulSet", "apps/v1 DaemonSet", "batch/v1 Job", "batch/v1 CronJob"} {
@@ -183,23 +182,23 @@ data: {image: "an/image:v1", region: eu-central-1, role: "arn:aws:iam::111122223
 `
 
 func TestComponent(t *testing.T) {
-	dir := copyOf(t)
+	dir := copyDeploy(t)
 	overlay := filepath.Join(dir, "overlay")
 	write(t, filepath.Join(overlay, "workloads.yaml"), workloads())
 	write(t, filepath.Join(overlay, "settings.yaml"), settings)
 	write(t, filepath.Join(overlay, "kustomization.yaml"), "resources: [workloads.yaml]\n")
 	plain := build(t, overlay)
 	write(t, filepath.Join(overlay, "kustomization.yaml"), "resources: [settings.yaml, workloads.yaml]\ncomponents: [../component]\n")
-	made := build(t, overlay)
-	if len(made) != len(plain) {
-		t.Errorf("%d objects, want the %d that were there", len(made), len(plain))
+	objects := build(t, overlay)
+	if len(objects) != len(plain) {
+		t.Errorf("%d objects, want %d as without the Component", len(objects), len(plain))
 	}
 	seen := 0
-	for i, object := range made {
+	for i, object := range objects {
 		name, pod := template(object)
 		if name != "with" {
 			if !equality.Semantic.DeepEqual(object, plain[i]) {
-				t.Errorf("%T %s has changed, without the label", object, name)
+				t.Errorf("%T %s has no label and was changed", object, name)
 			}
 			continue
 		}
@@ -223,10 +222,10 @@ func checkPod(t *testing.T, pod *core.PodTemplateSpec) {
 		"AWS_WEB_IDENTITY_TOKEN_FILE": "/var/run/secrets/irsa-sidecar/token",
 	}
 	if got := environment(sidecar); sidecar.Name != "irsa-sidecar" || sidecar.Image != "an/image:v1" || !maps.Equal(got, want) {
-		t.Errorf("the first init container is %s of %s with %v", sidecar.Name, sidecar.Image, got)
+		t.Errorf("the first init container is %s with image %s and variables %v", sidecar.Name, sidecar.Image, got)
 	}
 	if sidecar.RestartPolicy == nil || *sidecar.RestartPolicy != core.ContainerRestartPolicyAlways {
-		t.Error("the sidecar is not a native one")
+		t.Error("the sidecar is not a native sidecar")
 	}
 	for _, c := range append(slices.Clone(pod.Spec.InitContainers[1:]), pod.Spec.Containers...) {
 		want := map[string]string{"AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://127.0.0.1:9911/v1/credentials", "AWS_EC2_METADATA_DISABLED": "true"}
@@ -234,7 +233,7 @@ func checkPod(t *testing.T, pod *core.PodTemplateSpec) {
 			want["OWN"] = "own"
 		}
 		if got := environment(c); !maps.Equal(got, want) || len(c.VolumeMounts) > 0 {
-			t.Errorf("container %s has %v and mounts %v", c.Name, got, c.VolumeMounts)
+			t.Errorf("container %s has variables %v and mounts %v", c.Name, got, c.VolumeMounts)
 		}
 	}
 	if len(pod.Spec.InitContainers) != 2 || len(pod.Spec.Containers) != 1 || len(pod.Spec.Volumes) != 1 {
@@ -250,10 +249,9 @@ func environment(c core.Container) map[string]string {
 	return values
 }
 
-// Two kustomizations with the Component, of a role each, stand beside each other in a
-// third.
+// A kustomization can include two others that use the Component with different roles.
 func TestComponentsTogether(t *testing.T) {
-	dir := copyOf(t)
+	dir := copyDeploy(t)
 	for _, name := range []string{"a", "b"} {
 		write(t, filepath.Join(dir, name, "all.yaml"), strings.Replace(settings+"---\n"+workloads(), "role/a", "role/"+name, 1))
 		write(t, filepath.Join(dir, name, "kustomization.yaml"), "namePrefix: "+name+"-\nresources: [all.yaml]\ncomponents: [../component]\n")
@@ -270,14 +268,14 @@ func TestComponentsTogether(t *testing.T) {
 	}
 }
 
-// Without the settings, or with one of them missing, nothing is made.
+// Without the settings, or with one of them missing, kustomize fails.
 func TestComponentWithoutSettings(t *testing.T) {
 	for name, text := range map[string]string{
 		"no ConfigMap": "",
 		"no role":      strings.Replace(settings, "role: ", "rule: ", 1),
 	} {
 		t.Run(name, func(t *testing.T) {
-			dir := copyOf(t)
+			dir := copyDeploy(t)
 			overlay := filepath.Join(dir, "overlay")
 			write(t, filepath.Join(overlay, "all.yaml"), workloads()+"---"+text)
 			write(t, filepath.Join(overlay, "kustomization.yaml"), "resources: [all.yaml]\ncomponents: [../component]\n")
@@ -289,7 +287,7 @@ func TestComponentWithoutSettings(t *testing.T) {
 	}
 }
 
-// Every folder that is applied keeps to the types of Kubernetes.
+// The output of every folder matches the Kubernetes schemas.
 func TestSchemas(t *testing.T) {
 	files, err := filepath.Glob(root + "/*/kustomization.yaml")
 	if err != nil {
@@ -302,13 +300,13 @@ func TestSchemas(t *testing.T) {
 	built := 0
 	for _, file := range append(files, examples...) {
 		dir := filepath.Dir(file)
-		if name := filepath.Base(dir); name == "component" || name == "monitoring" { // which has types of others: see test/monitoring
+		if name := filepath.Base(dir); name == "component" || name == "monitoring" { // a Component is not applied; test/monitoring checks the other
 			continue
 		}
 		built++
 		t.Run(dir, func(t *testing.T) {
 			if len(build(t, dir)) == 0 && !strings.HasSuffix(dir, "settings") {
-				t.Error("it makes nothing")
+				t.Error("no objects")
 			}
 		})
 	}
@@ -317,7 +315,7 @@ func TestSchemas(t *testing.T) {
 	}
 }
 
-// The pod in README is what the Component makes of its application.
+// The pod in README matches the Component's output.
 func TestReadme(t *testing.T) {
 	b, err := os.ReadFile("../../README.md")
 	if err != nil {
@@ -338,14 +336,14 @@ func TestReadme(t *testing.T) {
 		}
 	}
 	if len(readme.InitContainers) != 1 || !equality.Semantic.DeepEqual(readme.InitContainers, component.InitContainers) {
-		t.Errorf("README has the sidecar\n%v\nthe Component makes\n%v", readme.InitContainers, component.InitContainers)
+		t.Errorf("README has the sidecar\n%v\nthe Component produces\n%v", readme.InitContainers, component.InitContainers)
 	}
 	if !equality.Semantic.DeepEqual(readme.Volumes, component.Volumes) {
-		t.Errorf("README has the volumes\n%v\nthe Component makes\n%v", readme.Volumes, component.Volumes)
+		t.Errorf("README has the volumes\n%v\nthe Component produces\n%v", readme.Volumes, component.Volumes)
 	}
 	got, want := environment(readme.Containers[0]), environment(component.Containers[0])
 	delete(want, "AWS_DEFAULT_REGION")
 	if !maps.Equal(got, want) {
-		t.Errorf("README has the variables %v, the Component makes %v", got, want)
+		t.Errorf("README has the variables %v, the Component produces %v", got, want)
 	}
 }
