@@ -18,52 +18,52 @@ const (
 	ecsAddress      = "169.254.170.2"
 	metadataAddress = "169.254.169.254"
 
-	// withDoors is what the pods of a deployment say to be given doors.
-	withDoors = `labels: {app: example, irsa-sidecar/inject: "true"}, annotations: {irsa-sidecar/endpoints: "ecs,imds"}`
+	// withEndpoints is the metadata of pods that get the sidecar with both endpoints.
+	withEndpoints = `labels: {app: example, irsa-sidecar/inject: "true"}, annotations: {irsa-sidecar/endpoints: "ecs,imds"}`
 
-	// netAdmin is the securityContext of link-local.
+	// netAdmin is the securityContext of irsa-sidecar-link-local.
 	netAdmin = `{runAsUser: 0, runAsNonRoot: false, readOnlyRootFilesystem: true, allowPrivilegeEscalation: false, capabilities: {drop: [ALL], add: [NET_ADMIN]}, seccompProfile: {type: RuntimeDefault}}`
 
-	// tooPrivileged is what pod security says of link-local, as in deploy/README.md.
-	tooPrivileged = `container "irsa-sidecar-link-local" must not include "NET_ADMIN" in securityContext.capabilities.add`
+	// podSecurityMessage is part of the pod security refusal quoted in deploy/README.md.
+	podSecurityMessage = `container "irsa-sidecar-link-local" must not include "NET_ADMIN" in securityContext.capabilities.add`
 )
 
-// ask runs a program in the container app of a pod.
-func (n *namespace) ask(pod string, command ...string) (string, error) {
+// exec runs a command in the pod's container app.
+func (n *namespace) exec(pod string, command ...string) (string, error) {
 	return n.tryKubectl("", append([]string{"exec", pod, "-c", "app", "--"}, command...)...)
 }
 
-// checkDoors checks that the program of 2019 gets the pod's role at each door, as far
-// as it is led there by nothing but what it would do by itself.
-func (n *namespace) checkDoors(pod string) {
+// checkEndpoints checks that the SDK of 2019 gets the pod's role from each endpoint when
+// the variables of the others are unset.
+func (n *namespace) checkEndpoints(pod string) {
 	n.Helper()
 	const full, relative = "AWS_CONTAINER_CREDENTIALS_FULL_URI", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"
 	want := "arn:aws:sts::111122223333:assumed-role/" + n.name + "/" + pod
-	for _, door := range []struct{ name, without string }{
-		{"the relative URI", full},
-		{"the metadata address", full + "," + relative},
+	for _, endpoint := range []struct{ name, without string }{
+		{"the ECS endpoint", full},
+		{"the instance metadata endpoint", full + "," + relative},
 	} {
-		out, err := n.ask(pod, "/client", "-without", door.without, "-every", "1s", "-times", "1", n.url)
+		out, err := n.exec(pod, "/client", "-without", endpoint.without, "-every", "1s", "-times", "1", n.url)
 		var id identity
 		if err := errors.Join(err, json.Unmarshal([]byte(out), &id)); err != nil || id.ARN != want {
-			n.Errorf("at %s the program is %+v, %v, want %s", door.name, id, err, want)
+			n.Errorf("%s: the program is %+v, %v, want %s", endpoint.name, id, err, want)
 			continue
 		}
-		n.Logf("proved: at %s, without %s, the program is %s", door.name, door.without, id.ARN)
+		n.Logf("proved: %s: without %s, the program is %s", endpoint.name, endpoint.without, id.ARN)
 	}
 	for _, page := range []struct{ path, want string }{
 		{"/latest/meta-data/iam/security-credentials/", "200 " + n.name},
 		{"/latest/meta-data/placement/region", "200 eu-west-1"},
 	} {
-		if got, err := n.ask(pod, "/probe", "http://"+metadataAddress+page.path); err != nil || strings.TrimSpace(got) != page.want {
+		if got, err := n.exec(pod, "/probe", "http://"+metadataAddress+page.path); err != nil || strings.TrimSpace(got) != page.want {
 			n.Errorf("%s is %q, %v, want %q", page.path, got, err, page.want)
 		}
 	}
 }
 
-// A pod with doors: its addresses are added a second time while all of it runs, and
-// the sidecar is killed.
-func TestDoors(t *testing.T) {
+// The endpoints work, also when another container adds the addresses again and after the
+// sidecar is killed.
+func TestEndpoints(t *testing.T) {
 	t.Parallel()
 	n := newNamespace(t, "inject", "guard", privileged)
 	n.trust()
@@ -71,10 +71,10 @@ func TestDoors(t *testing.T) {
 	n.apply(n.serviceAccount() + strings.NewReplacer(
 		"containers:", again+"\n      containers:",
 		"serviceAccountName:", "shareProcessNamespace: true\n      serviceAccountName:",
-		"runAsUser: 1000", "runAsUser: 9911").Replace(n.deployment(withDoors)))
+		"runAsUser: 1000", "runAsUser: 9911").Replace(n.deployment(withEndpoints)))
 	p := n.awaitRunning("app=example")
 	n.awaitIdentity(p.Metadata.Name)
-	n.checkDoors(p.Metadata.Name)
+	n.checkEndpoints(p.Metadata.Name)
 	for _, name := range []string{"irsa-sidecar-link-local", "again"} {
 		if end := p.container(name).State.Terminated; end == nil || end.ExitCode != 0 || p.container(name).RestartCount != 0 {
 			t.Errorf("%s: %+v", name, p.container(name))
@@ -87,20 +87,19 @@ func TestDoors(t *testing.T) {
 		}
 		return nil
 	})
-	n.checkDoors(p.Metadata.Name)
-	t.Log("proved: the addresses may be added twice, and a sidecar that was killed has its doors again")
+	n.checkEndpoints(p.Metadata.Name)
+	t.Log("proved: the addresses may be added twice, and a killed sidecar serves its endpoints again")
 }
 
-// When the pod's sandbox dies, all of its network is made anew, and so are the
-// addresses.
-func TestDoorsOfANewSandbox(t *testing.T) {
+// When the pod's sandbox dies, its network is recreated, and so are the addresses.
+func TestEndpointsInNewSandbox(t *testing.T) {
 	t.Parallel()
 	needNode(t)
 	n := newNamespace(t, "inject", "guard", privileged)
 	n.trust()
-	n.apply(n.serviceAccount() + n.deployment(withDoors))
+	n.apply(n.serviceAccount() + n.deployment(withEndpoints))
 	p := n.awaitRunning("app=example")
-	n.checkDoors(p.Metadata.Name)
+	n.checkEndpoints(p.Metadata.Name)
 	killSandbox(t, p.Metadata.UID)
 	p = n.awaitPod("app=example", 2*time.Minute, func(p *pod) error {
 		if c := p.container("app"); c.RestartCount == 0 || c.State.Running == nil {
@@ -111,11 +110,11 @@ func TestDoorsOfANewSandbox(t *testing.T) {
 	if c := p.container("irsa-sidecar-link-local"); c.RestartCount == 0 {
 		t.Errorf("link-local has not run again: %+v", c)
 	}
-	n.checkDoors(p.Metadata.Name)
-	t.Log("proved: in a new sandbox link-local has run again, and the doors are there")
+	n.checkEndpoints(p.Metadata.Name)
+	t.Log("proved: in a new sandbox link-local has run again, and the endpoints work")
 }
 
-// killSandbox kills the process that holds a pod's namespaces.
+// killSandbox kills the pause process of a pod's sandbox.
 func killSandbox(t *testing.T, uid string) {
 	t.Helper()
 	lines, err := filepath.Glob("/proc/[0-9]*/cmdline")
@@ -123,9 +122,9 @@ func killSandbox(t *testing.T, uid string) {
 		t.Fatal(err)
 	}
 	for _, line := range lines {
-		words, _ := os.ReadFile(line) // the process may have ended
+		command, _ := os.ReadFile(line) // the process may have exited
 		groups, _ := os.ReadFile(filepath.Join(filepath.Dir(line), "cgroup"))
-		if !strings.Contains(string(words), "pause") || !strings.Contains(strings.ReplaceAll(string(groups), "_", "-"), uid) {
+		if !strings.Contains(string(command), "pause") || !strings.Contains(strings.ReplaceAll(string(groups), "_", "-"), uid) {
 			continue
 		}
 		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(line)))
@@ -144,15 +143,16 @@ func killSandbox(t *testing.T, uid string) {
 	t.Fatalf("no sandbox of pod %s", uid)
 }
 
-// Pod security refuses the pod at every level but privileged, and says what for.
-func TestDoorsAndPodSecurity(t *testing.T) {
+// Pod security refuses the pod at every level except privileged, with the documented
+// message.
+func TestEndpointsAndPodSecurity(t *testing.T) {
 	t.Parallel()
 	readme, err := os.ReadFile(filepath.Join(shared.deploy, "README.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if said := strings.Join(strings.Fields(string(readme)), " "); !strings.Contains(said, tooPrivileged) {
-		t.Errorf("deploy/README.md does not say: %s", tooPrivileged)
+	if text := strings.Join(strings.Fields(string(readme)), " "); !strings.Contains(text, podSecurityMessage) {
+		t.Errorf("deploy/README.md does not contain: %s", podSecurityMessage)
 	}
 	for _, level := range []string{"baseline", "restricted"} {
 		t.Run(level, func(t *testing.T) {
@@ -160,24 +160,24 @@ func TestDoorsAndPodSecurity(t *testing.T) {
 			n := newNamespace(t, "inject", "guard", privileged)
 			n.apply(n.serviceAccount())
 			n.kubectl("label", "namespace", n.name, "pod-security.kubernetes.io/enforce="+level)
-			pod := func(doors string) string {
+			pod := func(endpoints string) string {
 				return fmt.Sprintf(`
 apiVersion: v1
 kind: Pod
 metadata: {name: example, labels: {irsa-sidecar/inject: "true"}, annotations: {irsa-sidecar/endpoints: %q}}
-spec: {serviceAccountName: example, containers: [{name: app, image: none, securityContext: %s}]}`, doors, restricted)
+spec: {serviceAccountName: example, containers: [{name: app, image: none, securityContext: %s}]}`, endpoints, restricted)
 			}
 			until(t, 30*time.Second, func() error {
 				_, err := n.dryRun(pod("ecs,imds"))
-				said := refusal(err)
-				if !strings.Contains(said, fmt.Sprintf("violates PodSecurity %q", level+":latest")) || !strings.Contains(said, tooPrivileged) {
-					return fmt.Errorf("the refusal is %q, %v", said, err)
+				message := refusal(err)
+				if !strings.Contains(message, fmt.Sprintf("violates PodSecurity %q", level+":latest")) || !strings.Contains(message, podSecurityMessage) {
+					return fmt.Errorf("the refusal is %q, %v", message, err)
 				}
-				t.Logf("proved: %s", said)
+				t.Logf("proved: %s", message)
 				return nil
 			})
 			if _, err := n.dryRun(pod("")); err != nil {
-				t.Errorf("without doors: %v", err)
+				t.Errorf("without endpoints: %v", err)
 			}
 		})
 	}

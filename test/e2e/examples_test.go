@@ -8,11 +8,11 @@ import (
 	"time"
 )
 
-// overlay returns a kustomization of an example whose application is the old program.
+// overlay returns a kustomization of an example with the old SDK's client as application.
 func (n *namespace) overlay(example, args string) string {
-	before := ""
-	if example == "doors" {
-		before = "\n              - name: irsa-sidecar-link-local" // the order is that of the patch
+	linkLocal := ""
+	if example == "endpoints" {
+		linkLocal = "\n              - name: irsa-sidecar-link-local" // the patch decides the order
 	}
 	return fmt.Sprintf(`
 resources: [../../examples/%s]
@@ -33,16 +33,16 @@ patches:
             containers:
               - name: app
                 args: [%s]
-`, example, imageName(shared.appImage), imageTag(shared.appImage), before, n.url, args)
+`, example, imageName(shared.appImage), imageTag(shared.appImage), linkLocal, n.url, args)
 }
 
 func TestExamples(t *testing.T) {
 	t.Parallel()
-	for _, example := range []string{"with-webhook", "without-webhook", "capability-path", "authorization-token", "doors"} {
+	for _, example := range []string{"with-webhook", "without-webhook", "capability-path", "authorization-token", "endpoints"} {
 		t.Run(example, func(t *testing.T) {
 			t.Parallel()
 			parts := []string{"guard"}
-			if example == "doors" {
+			if example == "endpoints" {
 				parts = append(parts, privileged)
 			}
 			n := newNamespace(t, parts...)
@@ -54,14 +54,14 @@ func TestExamples(t *testing.T) {
 			p := n.awaitRunning("app=example")
 			n.awaitIdentity(p.Metadata.Name)
 			n.checkRequests(p)
-			if example == "doors" {
-				n.checkDoors(p.Metadata.Name)
+			if example == "endpoints" {
+				n.checkEndpoints(p.Metadata.Name)
 			}
 		})
 	}
 }
 
-// A Job completes, although its sidecar would run for ever.
+// A Job completes, although its sidecar never exits on its own.
 func TestJob(t *testing.T) {
 	t.Parallel()
 	n := newNamespace(t, "guard")
@@ -73,10 +73,10 @@ func TestJob(t *testing.T) {
 	if end := p.container("irsa-sidecar").State.Terminated; end == nil || end.ExitCode != 0 {
 		t.Errorf("the sidecar of the Job: %+v, want exit status 0", p.container("irsa-sidecar").State)
 	}
-	t.Log("proved: the Job is complete, and its sidecar has ended with exit status 0")
+	t.Log("proved: the Job is complete, and its sidecar has exited with status 0")
 }
 
-// With deploy/inject a workload needs a label, and its service account the role.
+// With deploy/inject a workload needs only a label, and its service account a role.
 func TestInjected(t *testing.T) {
 	t.Parallel()
 	n := newNamespace(t, "inject", "guard")
@@ -95,7 +95,7 @@ metadata: {name: example, annotations: {eks.amazonaws.com/role-arn: %q}}
 ---`, n.role)
 }
 
-// deployment returns a Deployment of the old program, with that metadata of its pods.
+// deployment returns a Deployment of the old SDK's client whose pods have that metadata.
 func (n *namespace) deployment(metadata string) string {
 	return fmt.Sprintf(`
 apiVersion: apps/v1
@@ -117,10 +117,11 @@ spec:
 `, metadata, shared.appImage, n.url, restricted)
 }
 
-// restricted is what the pod security standard of that name wants of a container.
+// restricted is a container's securityContext that meets the restricted pod security
+// standard.
 const restricted = `{runAsUser: 1000, runAsNonRoot: true, allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}, seccompProfile: {type: RuntimeDefault}}`
 
-// checkRequests checks that STS has verified the kubelet's own token for the pod.
+// checkRequests checks that STS got one request, with the kubelet's token for the pod.
 func (n *namespace) checkRequests(p *pod) {
 	n.Helper()
 	requests := n.sts.Requests()

@@ -11,19 +11,19 @@ import (
 	"time"
 )
 
-// Whatever is wrong, kubectl describe pod says it, and so does the first warning of a
-// failure in the sidecar's log.
-func TestSaysWhatIsWrong(t *testing.T) {
+// When the sidecar cannot get credentials, kubectl describe pod shows the reason, and so
+// does the first warning with a code in the sidecar's log.
+func TestDescribeShowsReason(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		name     string
-		spoil    func(*namespace)
-		describe string // what kubectl describe pod must say, as a regular expression
-		code     string // of the first warning, likewise
+		setUp    func(*namespace)
+		describe string // regular expression for the output of kubectl describe pod
+		code     string // regular expression for the code of the first warning
 	}{
 		{
 			name: "STS denies",
-			spoil: func(n *namespace) {
+			setUp: func(n *namespace) {
 				n.apply(n.serviceAccount() + n.deployment(injected))
 			},
 			describe: "Startup probe failed: AccessDenied: Not authorized to perform sts:AssumeRoleWithWebIdentity",
@@ -31,7 +31,7 @@ func TestSaysWhatIsWrong(t *testing.T) {
 		},
 		{
 			name: "wrong audience",
-			spoil: func(n *namespace) {
+			setUp: func(n *namespace) {
 				n.trust()
 				n.applyDeploy(n.overlay("without-webhook", fmt.Sprintf("-every, 1s, %q", n.url))+`
   - target: {kind: Deployment}
@@ -44,21 +44,20 @@ func TestSaysWhatIsWrong(t *testing.T) {
 		},
 		{
 			name: "no network",
-			spoil: func(n *namespace) {
+			setUp: func(n *namespace) {
 				n.kubectl("annotate", "--overwrite", "namespace", n.name, ours+"/sts=http://sts.invalid")
 				n.apply(n.serviceAccount() + n.deployment(injected))
 			},
 			describe: "Startup probe failed: (network: cannot reach|timeout: no answer from) http://sts.invalid",
-			code:     "network|timeout", // as DNS has it
+			code:     "network|timeout", // depends on DNS
 		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			n := newNamespace(t, "inject", "guard")
-			tt.spoil(n)
-			said := n.awaitDescription(tt.describe)
-			t.Logf("proved: kubectl describe pod says: %s", said)
+			tt.setUp(n)
+			t.Logf("proved: kubectl describe pod says: %s", n.awaitDescription(tt.describe))
 			p := n.awaitPod("app=example", 10*time.Second, func(*pod) error { return nil })
 			code, line := n.firstWarning(p.Metadata.Name)
 			if !regexp.MustCompile("^(" + tt.code + ")$").MatchString(code) {
@@ -69,14 +68,14 @@ func TestSaysWhatIsWrong(t *testing.T) {
 	}
 }
 
-// Where the sidecar cannot even run, its termination message says why.
+// When the sidecar exits at start, its termination message says why.
 func TestTerminationMessage(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		name, pod, describe string
 	}{
 		{
-			name:     "no role, and no guard",
+			name:     "no role and no guard",
 			describe: `Message: +sidecar: --role-arn \(AWS_ROLE_ARN\): is required: `,
 		},
 		{
@@ -115,8 +114,7 @@ spec:
 	}
 }
 
-// awaitDescription waits until kubectl describe says something of a pod, and returns
-// the line.
+// awaitDescription waits until a line of kubectl describe matches want, and returns it.
 func (n *namespace) awaitDescription(want string) (line string) {
 	n.Helper()
 	rule := regexp.MustCompile(want)
@@ -128,13 +126,13 @@ func (n *namespace) awaitDescription(want string) (line string) {
 				return nil
 			}
 		}
-		return fmt.Errorf("kubectl describe pod does not say %s", want)
+		return fmt.Errorf("kubectl describe pod has no line that matches %s", want)
 	})
 	return line
 }
 
-// firstWarning returns the code of the first line of the sidecar's log that is a
-// warning or worse, and the line.
+// firstWarning returns the first line of the sidecar's log with a code and at least level
+// warning, and its code.
 func (n *namespace) firstWarning(pod string) (code, line string) {
 	n.Helper()
 	for line := range strings.Lines(n.kubectl("logs", pod, "-c", "irsa-sidecar")) {

@@ -5,82 +5,82 @@ package e2e
 import "testing"
 
 const (
-	// linkLocal is an init container, and sidecarOf the sidecar with those variables.
-	linkLocal = `{name: irsa-sidecar-link-local, image: none}`
-	both      = `{name: SIDECAR_ECS_LISTEN, value: "169.254.170.2:80"}, {name: SIDECAR_IMDS_LISTEN, value: "169.254.169.254:80"}`
+	linkLocal     = `{name: irsa-sidecar-link-local, image: none}`
+	bothListeners = `{name: SIDECAR_ECS_LISTEN, value: "169.254.170.2:80"}, {name: SIDECAR_IMDS_LISTEN, value: "169.254.169.254:80"}`
 
-	asksECS   = "irsa-sidecar/endpoints: ecs"
-	asksIMDS  = `irsa-sidecar/endpoints: " imds "`
-	asksBoth  = `irsa-sidecar/endpoints: "ecs,imds"`
-	asksWrong = `irsa-sidecar/endpoints: "ecs,ec2"`
+	ecsOnly    = "irsa-sidecar/endpoints: ecs"
+	imdsOnly   = `irsa-sidecar/endpoints: " imds "`
+	ecsAndIMDS = `irsa-sidecar/endpoints: "ecs,imds"`
+	wrongName  = `irsa-sidecar/endpoints: "ecs,ec2"`
 )
 
-func sidecarOf(variables string) string {
+// sidecarWith returns the sidecar with additional variables.
+func sidecarWith(variables string) string {
 	return `{name: irsa-sidecar, image: none, restartPolicy: Always, env: [{name: AWS_ROLE_ARN, value: "` + roleA + `"}, ` + variables + `]}`
 }
 
-func inits(containers string) string {
+func initContainers(containers string) string {
 	return "\n  initContainers: [" + containers + "]"
 }
 
-// doorAccounts are service accounts that ask for doors, and for the sidecar.
-const doorAccounts = `
+// endpointAccounts are service accounts with the annotation irsa-sidecar/endpoints.
+const endpointAccounts = `
 apiVersion: v1
 kind: ServiceAccount
-metadata: {name: doors, annotations: {eks.amazonaws.com/role-arn: "` + roleA + `", irsa-sidecar/inject: "true", irsa-sidecar/endpoints: "ecs,imds"}}
+metadata: {name: endpoints, annotations: {eks.amazonaws.com/role-arn: "` + roleA + `", irsa-sidecar/inject: "true", irsa-sidecar/endpoints: "ecs,imds"}}
 ---
 apiVersion: v1
 kind: ServiceAccount
-metadata: {name: doors-wrong, annotations: {eks.amazonaws.com/role-arn: "` + roleA + `", irsa-sidecar/endpoints: "both"}}
+metadata: {name: wrong-endpoints, annotations: {eks.amazonaws.com/role-arn: "` + roleA + `", irsa-sidecar/endpoints: "both"}}
 `
 
-func TestGuardOfDoorsWithPolicy(t *testing.T) {
+func TestGuardOfEndpointsWithPolicy(t *testing.T) {
 	t.Parallel()
 	n := newNamespace(t, "inject", "guard", privileged)
-	n.apply(doorAccounts)
+	n.apply(endpointAccounts)
 	n.check(t, []admission{
-		{name: "one door", label: "true", annotations: asksECS, sidecar: true},
-		{name: "the other", label: "true", annotations: asksIMDS, sidecar: true},
-		{name: "both", label: "true", annotations: asksBoth, sidecar: true},
-		{name: "none", label: "true", annotations: `irsa-sidecar/endpoints: ""`, sidecar: true},
-		{name: "asked by the service account", account: "doors", sidecar: true},
-		{name: "the pod wants another", account: "doors", annotations: asksECS, sidecar: true},
-		{name: "the pod wants none", account: "doors", annotations: `irsa-sidecar/endpoints: ""`, sidecar: true},
-		{name: "the pod wants no sidecar", account: "doors", label: "false"},
-		{name: "another word", label: "true", annotations: asksWrong, refused: []string{`annotation irsa-sidecar/endpoints is "ecs,ec2": set it to "ecs", "imds" or "ecs,imds"`}},
-		{name: "another word of the service account", account: "doors-wrong", label: "true", refused: []string{`service account doors-wrong asks for doors (annotation irsa-sidecar/endpoints: "both")`, `correct it to "ecs"`}},
-		{name: "no sidecar asked for", annotations: asksBoth, refused: []string{"the pod asks for doors of the sidecar (annotation irsa-sidecar/endpoints) and not for the sidecar", `irsa-sidecar/inject: "true"`}},
-		{name: "no sidecar wanted", label: "false", annotations: asksBoth},
-		// That comes before the guard, which would say "hostNetwork: the sidecar serves ...".
-		{name: "hostNetwork", label: "true", annotations: asksBoth, spec: "\n  hostNetwork: true", refused: []string{"net.ipv4.ip_unprivileged_port_start", "may not be specified when 'hostNetwork' is true"}},
-		{name: "hostNetwork, asked by the service account", account: "doors", spec: "\n  hostNetwork: true", refused: []string{"may not be specified when 'hostNetwork' is true"}},
-		{name: "hostNetwork, and no sidecar asked for", annotations: asksBoth, spec: "\n  hostNetwork: true", refused: []string{"hostNetwork: the sidecar serves"}},
-		{name: "port 80", label: "true", annotations: asksECS, containers: "{name: web, image: none, ports: [{containerPort: 8080}, {containerPort: 80}]}", refused: []string{"container web wants port 80, which the sidecar has for its doors (annotation irsa-sidecar/endpoints): use another"}},
-		{name: "port 80, asked by the service account", account: "doors", containers: "{name: web, image: none, ports: [{containerPort: 80}]}", refused: []string{"container web wants port 80"}},
-		{name: "port 80 of an init container", label: "true", annotations: asksECS, spec: "\n  initContainers: [{name: proxy, image: none, restartPolicy: Always, ports: [{containerPort: 80}]}]", refused: []string{"container proxy wants port 80"}},
-		{name: "port 80 without doors", label: "true", containers: "{name: web, image: none, ports: [{containerPort: 80}]}", sidecar: true},
+		{name: "ecs", label: "true", annotations: ecsOnly, sidecar: true},
+		{name: "imds", label: "true", annotations: imdsOnly, sidecar: true},
+		{name: "both", label: "true", annotations: ecsAndIMDS, sidecar: true},
+		{name: "empty", label: "true", annotations: `irsa-sidecar/endpoints: ""`, sidecar: true},
+		{name: "annotated service account", account: "endpoints", sidecar: true},
+		{name: "annotated service account, pod with another value", account: "endpoints", annotations: ecsOnly, sidecar: true},
+		{name: "annotated service account, pod with an empty value", account: "endpoints", annotations: `irsa-sidecar/endpoints: ""`, sidecar: true},
+		{name: "annotated service account, pod without a sidecar", account: "endpoints", label: "false"},
+		{name: "wrong name", label: "true", annotations: wrongName, refused: []string{`annotation irsa-sidecar/endpoints of the pod or its service account is "ecs,ec2": set it to "ecs", "imds" or "ecs,imds"`}},
+		{name: "wrong name in the service account", account: "wrong-endpoints", label: "true", refused: []string{`service account wrong-endpoints has the annotation irsa-sidecar/endpoints: "both", but no endpoint was added to the pod`, `set it to "ecs", "imds" or "ecs,imds"`}},
+		{name: "no label", annotations: ecsAndIMDS, refused: []string{"the pod has the annotation irsa-sidecar/endpoints but no sidecar", `add the label irsa-sidecar/inject: "true" to the pod, or remove the annotation`}},
+		{name: "label false", label: "false", annotations: ecsAndIMDS},
+		// The API server checks this before the guard, which would say "the pod uses hostNetwork".
+		{name: "hostNetwork", label: "true", annotations: ecsAndIMDS, spec: "\n  hostNetwork: true", refused: []string{"net.ipv4.ip_unprivileged_port_start", "may not be specified when 'hostNetwork' is true"}},
+		{name: "hostNetwork, annotated service account", account: "endpoints", spec: "\n  hostNetwork: true", refused: []string{"may not be specified when 'hostNetwork' is true"}},
+		{name: "hostNetwork, no label", annotations: ecsAndIMDS, spec: "\n  hostNetwork: true", refused: []string{"the pod uses hostNetwork"}},
+		{name: "port 80", label: "true", annotations: ecsOnly, containers: "{name: web, image: none, ports: [{containerPort: 8080}, {containerPort: 80}]}", refused: []string{"port 80 is declared in container web, but the sidecar uses it (annotation irsa-sidecar/endpoints): use another port there"}},
+		{name: "port 80, annotated service account", account: "endpoints", containers: "{name: web, image: none, ports: [{containerPort: 80}]}", refused: []string{"port 80 is declared in container web"}},
+		{name: "port 80 in an init container", label: "true", annotations: ecsOnly, spec: "\n  initContainers: [{name: proxy, image: none, restartPolicy: Always, ports: [{containerPort: 80}]}]", refused: []string{"port 80 is declared in container proxy"}},
+		{name: "port 80 without endpoints", label: "true", containers: "{name: web, image: none, ports: [{containerPort: 80}]}", sidecar: true},
 	})
 }
 
-// The guard alone refuses a pod that asks for doors and has not got all that they need.
-func TestGuardOfDoorsAlone(t *testing.T) {
+// Without deploy/inject the guard refuses a pod that lacks part of what its endpoints need.
+func TestGuardOfEndpointsAlone(t *testing.T) {
 	t.Parallel()
 	n := newNamespace(t, "guard", privileged)
-	n.apply(doorAccounts)
+	n.apply(endpointAccounts)
 	n.check(t, []admission{
-		{name: "nothing added", label: "true", annotations: asksBoth, refused: []string{"nothing has added it"}},
-		{name: "all added", label: "true", annotations: asksBoth, spec: inits(linkLocal + ", " + sidecarOf(both)), sidecar: true},
-		{name: "all added, by flags", label: "true", annotations: asksECS, sidecar: true,
-			spec: inits(linkLocal + `, {name: irsa-sidecar, image: none, restartPolicy: Always, args: ["--role-arn=` + roleA + `", "--ecs-listen=169.254.170.2:80"]}`)},
-		{name: "more than was asked for", label: "true", annotations: asksECS, spec: inits(linkLocal + ", " + sidecarOf(both)), sidecar: true},
-		{name: "a sidecar without doors", label: "true", annotations: asksBoth, spec: inits(linkLocal + ", " + sidecarOf("")), refused: []string{`asks for doors (annotation irsa-sidecar/endpoints: "ecs,imds") and the sidecar has no SIDECAR_ECS_LISTEN and no SIDECAR_IMDS_LISTEN`, "annotate the workload too"}},
-		{name: "a sidecar with the other", label: "true", annotations: asksIMDS, spec: inits(linkLocal + ", " + sidecarOf(`{name: SIDECAR_ECS_LISTEN, value: "169.254.170.2:80"}`)), refused: []string{"the sidecar has no SIDECAR_IMDS_LISTEN"}},
-		{name: "no link-local", label: "true", annotations: asksBoth, spec: inits(sidecarOf(both)), refused: []string{"has no init container irsa-sidecar-link-local, without which their addresses lead to the node"}},
-		{name: "link-local too late", label: "true", annotations: asksBoth, spec: inits(sidecarOf(both) + ", " + linkLocal), refused: []string{"init container irsa-sidecar-link-local stands after irsa-sidecar", "put it before"}},
-		{name: "hostNetwork", label: "true", annotations: asksBoth, spec: inits(linkLocal+", "+sidecarOf(both)) + "\n  hostNetwork: true", refused: []string{"hostNetwork: the sidecar serves"}},
-		{name: "added by hand, without a label", annotations: asksBoth, spec: inits(sidecarOf(both)), refused: []string{"has no init container irsa-sidecar-link-local"}},
-		{name: "added by hand, without an annotation", spec: inits(sidecarOf(both)), sidecar: true},
-		{name: "the service account alone asks", account: "doors", label: "true", spec: native(hasRole), refused: []string{"service account doors asks for doors", "with deploy/component annotate the workload instead"}},
-		{name: "the pod wants none", account: "doors", label: "true", annotations: `irsa-sidecar/endpoints: ""`, spec: native(hasRole), sidecar: true},
+		{name: "no sidecar", label: "true", annotations: ecsAndIMDS, refused: []string{"but no sidecar"}},
+		{name: "complete", label: "true", annotations: ecsAndIMDS, spec: initContainers(linkLocal + ", " + sidecarWith(bothListeners)), sidecar: true},
+		{name: "complete, by flags", label: "true", annotations: ecsOnly, sidecar: true,
+			spec: initContainers(linkLocal + `, {name: irsa-sidecar, image: none, restartPolicy: Always, args: ["--role-arn=` + roleA + `", "--ecs-listen=169.254.170.2:80"]}`)},
+		{name: "more than requested", label: "true", annotations: ecsOnly, spec: initContainers(linkLocal + ", " + sidecarWith(bothListeners)), sidecar: true},
+		{name: "sidecar without listeners", label: "true", annotations: ecsAndIMDS, spec: initContainers(linkLocal + ", " + sidecarWith("")), refused: []string{`annotation irsa-sidecar/endpoints is "ecs,imds", but the sidecar does not have SIDECAR_ECS_LISTEN and SIDECAR_IMDS_LISTEN`, "with deploy/component, annotate the workload too"}},
+		{name: "sidecar with the other listener", label: "true", annotations: imdsOnly, spec: initContainers(linkLocal + ", " + sidecarWith(`{name: SIDECAR_ECS_LISTEN, value: "169.254.170.2:80"}`)), refused: []string{"the sidecar does not have SIDECAR_IMDS_LISTEN"}},
+		{name: "no link-local", label: "true", annotations: ecsAndIMDS, spec: initContainers(sidecarWith(bothListeners)), refused: []string{"the pod has no init container irsa-sidecar-link-local, without which the endpoints' addresses lead to the node", "deploy/component/sidecar/endpoints.yaml"}},
+		{name: "link-local after the sidecar", label: "true", annotations: ecsAndIMDS, spec: initContainers(sidecarWith(bothListeners) + ", " + linkLocal), refused: []string{"init container irsa-sidecar-link-local comes after irsa-sidecar", "put it before irsa-sidecar"}},
+		{name: "hostNetwork", label: "true", annotations: ecsAndIMDS, spec: initContainers(linkLocal+", "+sidecarWith(bothListeners)) + "\n  hostNetwork: true", refused: []string{"the pod uses hostNetwork"}},
+		{name: "sidecar written by hand, no label", annotations: ecsAndIMDS, spec: initContainers(sidecarWith(bothListeners)), refused: []string{"the pod has no init container irsa-sidecar-link-local"}},
+		{name: "sidecar written by hand, no annotation", spec: initContainers(sidecarWith(bothListeners)), sidecar: true},
+		{name: "only the service account is annotated", account: "endpoints", label: "true", spec: nativeSidecar(roleEnv), refused: []string{"service account endpoints has the annotation irsa-sidecar/endpoints", "with deploy/component, annotate the workload instead"}},
+		{name: "annotated service account, pod with an empty value", account: "endpoints", label: "true", annotations: `irsa-sidecar/endpoints: ""`, spec: nativeSidecar(roleEnv), sidecar: true},
 	})
 }

@@ -15,13 +15,13 @@ import (
 	"time"
 )
 
-// directions are the variables that every container is given.
-var directions = map[string]string{
+// appEnv has the variables that every container gets.
+var appEnv = map[string]string{
 	"AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://127.0.0.1:9911/v1/credentials",
 	"AWS_EC2_METADATA_DISABLED":          "true",
 }
 
-// The policy adds what it should, first, and leaves all else as it was.
+// The policy adds the sidecar and the variables, and changes nothing else.
 func TestPolicyOnShapes(t *testing.T) {
 	t.Parallel()
 	n := newNamespace(t, "inject", "guard")
@@ -30,17 +30,17 @@ func TestPolicyOnShapes(t *testing.T) {
 		t.Run(s.name, func(t *testing.T) {
 			before := n.admit(t, "false", s)
 			after := n.admit(t, "true", s)
-			checkPlaces(t, after)
-			checkDirections(t, before, after)
+			checkPlacement(t, after)
+			checkAppEnv(t, before, after)
 			if got, want := remainder(after), remainder(before); !reflect.DeepEqual(got, want) {
-				t.Errorf("beside the additions the pod has changed:\n%s\nwas\n%s", pretty(got), pretty(want))
+				t.Errorf("except for the additions the pod is\n%s\nwant\n%s", pretty(got), pretty(want))
 			}
-			t.Log("proved: sidecar first, variables in every other container, all else as it was")
+			t.Log("proved: sidecar first, variables in every other container, nothing else changed")
 		})
 	}
 }
 
-// admit returns what the API server would make of a pod with that label.
+// admit returns the spec of the pod that the API server would create with that label.
 func (n *namespace) admit(t *testing.T, label string, s shape) map[string]any {
 	t.Helper()
 	answer, err := n.dryRun(fmt.Sprintf(`
@@ -60,9 +60,9 @@ spec:
 	return p.Spec
 }
 
-// checkPlaces checks that the sidecar is a native one before all others, and the only
-// container with the token.
-func checkPlaces(t *testing.T, spec map[string]any) {
+// checkPlacement checks that the first init container is the sidecar, a native one, and
+// that no other container mounts the token.
+func checkPlacement(t *testing.T, spec map[string]any) {
 	t.Helper()
 	inits := list(spec, "initContainers")
 	if len(inits) == 0 || inits[0]["name"] != "irsa-sidecar" || inits[0]["restartPolicy"] != "Always" {
@@ -77,9 +77,9 @@ func checkPlaces(t *testing.T, spec map[string]any) {
 	}
 }
 
-// checkDirections checks that every container but the sidecar has the variables once,
-// and in their place where it had one of its own.
-func checkDirections(t *testing.T, before, after map[string]any) {
+// checkAppEnv checks that every container except the sidecar has each variable once, in
+// the place of an existing one.
+func checkAppEnv(t *testing.T, before, after map[string]any) {
 	t.Helper()
 	for _, kind := range []string{"containers", "initContainers"} {
 		had := list(before, kind)
@@ -89,9 +89,9 @@ func checkDirections(t *testing.T, before, after map[string]any) {
 		}
 		for i, c := range has {
 			var want []map[string]any
-			missing := maps.Clone(directions)
+			missing := maps.Clone(appEnv)
 			for _, e := range list(had[i], "env") {
-				if value, ok := directions[e["name"].(string)]; ok {
+				if value, ok := appEnv[e["name"].(string)]; ok {
 					e = map[string]any{"name": e["name"], "value": value}
 					delete(missing, e["name"].(string))
 				}
@@ -101,13 +101,13 @@ func checkDirections(t *testing.T, before, after map[string]any) {
 				want = append(want, map[string]any{"name": name, "value": missing[name]})
 			}
 			if got := list(c, "env"); !reflect.DeepEqual(got, want) {
-				t.Errorf("container %s has the variables\n%s\nwant\n%s", c["name"], pretty(got), pretty(want))
+				t.Errorf("container %s has variables\n%s\nwant\n%s", c["name"], pretty(got), pretty(want))
 			}
 		}
 	}
 }
 
-// remainder returns what is left of a pod's spec without the additions.
+// remainder returns a pod's spec without the additions.
 func remainder(spec map[string]any) map[string]any {
 	spec = normal(spec)
 	drop := func(of map[string]any, key string, added func(map[string]any) bool) {
@@ -122,26 +122,26 @@ func remainder(spec map[string]any) map[string]any {
 	drop(spec, "initContainers", func(c map[string]any) bool { return c["name"] == "irsa-sidecar" })
 	drop(spec, "volumes", func(v map[string]any) bool { return v["name"] == "irsa-sidecar-token" })
 	for _, c := range append(list(spec, "initContainers"), list(spec, "containers")...) {
-		drop(c, "env", func(e map[string]any) bool { _, ok := directions[e["name"].(string)]; return ok })
+		drop(c, "env", func(e map[string]any) bool { _, ok := appEnv[e["name"].(string)]; return ok })
 	}
 	return spec
 }
 
-// Component and policy make the same of the same workloads, of every kind and shape,
-// and whatever doors they ask for.
+// Component and policy produce the same pods, for every kind and shape of workload and
+// every set of endpoints.
 func TestComponentAndPolicyAgree(t *testing.T) {
 	t.Parallel()
-	for _, doors := range []string{"", "ecs", "imds", "ecs,imds"} {
-		t.Run("doors "+doors, func(t *testing.T) {
+	for _, endpoints := range []string{"", "ecs", "imds", "ecs,imds"} {
+		t.Run("endpoints "+endpoints, func(t *testing.T) {
 			t.Parallel()
-			checkAgreement(t, doors)
+			checkAgreement(t, endpoints)
 		})
 	}
 }
 
-func checkAgreement(t *testing.T, doors string) {
+func checkAgreement(t *testing.T, endpoints string) {
 	var parts []string
-	if doors != "" {
+	if endpoints != "" {
 		parts = []string{privileged}
 	}
 	component, policy := newNamespace(t, parts...), newNamespace(t, append(parts, "inject", "guard")...)
@@ -152,11 +152,11 @@ func checkAgreement(t *testing.T, doors string) {
 	var workloads strings.Builder
 	want := 0
 	for _, s := range shapes() {
-		workloads.WriteString(workload("Deployment", s.name, s, doors))
+		workloads.WriteString(workload("Deployment", s.name, s, endpoints))
 		want++
 	}
 	for _, kind := range []string{"StatefulSet", "DaemonSet", "Job", "CronJob"} {
-		workloads.WriteString(workload(kind, strings.ToLower(kind), shapes()[1], doors))
+		workloads.WriteString(workload(kind, strings.ToLower(kind), shapes()[1], endpoints))
 		want++
 	}
 	component.applyDeploy("resources: [../../examples/settings, workloads.yaml]\ncomponents: [../../component]\n",
@@ -167,33 +167,34 @@ func checkAgreement(t *testing.T, doors string) {
 	}
 	ofComponent, ofPolicy := component.podsByShape(want), policy.podsByShape(want)
 	for _, name := range slices.Sorted(maps.Keys(ofPolicy)) {
-		t.Run(name, func(t *testing.T) { checkSame(t, ofComponent[name], ofPolicy[name], doors) })
+		t.Run(name, func(t *testing.T) { checkSame(t, ofComponent[name], ofPolicy[name], endpoints) })
 	}
 }
 
-// checkSame checks that a pod of the Component is that of the policy.
-func checkSame(t *testing.T, a, b pod, doors string) {
+// checkSame checks that a pod of the Component equals that of the policy.
+func checkSame(t *testing.T, a, b pod, endpoints string) {
 	t.Helper()
-	if inits := list(b.Spec, "initContainers"); doors == "" {
-		checkPlaces(t, b.Spec)
+	if inits := list(b.Spec, "initContainers"); endpoints == "" {
+		checkPlacement(t, b.Spec)
 	} else if len(inits) < 2 || inits[0]["name"] != "irsa-sidecar-link-local" || inits[1]["name"] != "irsa-sidecar" {
 		t.Errorf("link-local and the sidecar are not the first init containers: %s", pretty(inits))
 	}
 	if got, want := normal(a.Spec), normal(b.Spec); !reflect.DeepEqual(got, want) {
-		t.Fatalf("the Component makes\n%s\nthe policy\n%s", pretty(got), pretty(want))
+		t.Fatalf("the Component produces\n%s\nthe policy\n%s", pretty(got), pretty(want))
 	}
 	for _, label := range []string{"irsa-sidecar/inject", "eks.amazonaws.com/skip-pod-identity-webhook"} {
 		if a.Metadata.Labels[label] != "true" || b.Metadata.Labels[label] != "true" {
 			t.Errorf("label %s: the Component sets %q, the policy %q", label, a.Metadata.Labels[label], b.Metadata.Labels[label])
 		}
 	}
-	if got := a.Metadata.Annotations["irsa-sidecar/endpoints"]; got != doors {
-		t.Errorf("annotation irsa-sidecar/endpoints: the Component sets %q, want %q", got, doors)
+	if got := a.Metadata.Annotations["irsa-sidecar/endpoints"]; got != endpoints {
+		t.Errorf("annotation irsa-sidecar/endpoints: the Component sets %q, want %q", got, endpoints)
 	}
-	t.Log("proved: Component and policy make the same pod")
+	t.Log("proved: Component and policy produce the same pod")
 }
 
-// podsByShape waits for the pods of workloads, by the name of the workload.
+// podsByShape waits for the pods of that many workloads and returns one pod each, by
+// workload name.
 func (n *namespace) podsByShape(want int) map[string]pod {
 	n.Helper()
 	pods := map[string]pod{}
@@ -213,10 +214,9 @@ func (n *namespace) podsByShape(want int) map[string]pod {
 	return pods
 }
 
-// workload returns a workload of a kind, labelled for the Component, whose pods are
-// labelled for the policy, and that asks for doors likewise. None of them is ever
-// started, but for a DaemonSet's.
-func workload(kind, name string, s shape, doors string) string {
+// workload returns a workload of a kind. Label and annotation are on the workload for the
+// Component and on its pods for the policy. Only a DaemonSet's pods are ever started.
+func workload(kind, name string, s shape, endpoints string) string {
 	head := map[string]string{
 		"Deployment":  "apiVersion: apps/v1\nspec:\n  selector: {matchLabels: {shape: NAME}}\n  template:\n",
 		"StatefulSet": "apiVersion: apps/v1\nspec:\n  serviceName: none\n  selector: {matchLabels: {shape: NAME}}\n  template:\n",
@@ -225,8 +225,8 @@ func workload(kind, name string, s shape, doors string) string {
 		"CronJob":     "apiVersion: batch/v1\nspec:\n  schedule: 0 0 1 1 *\n  jobTemplate:\n    spec:\n      template:\n",
 	}[kind]
 	annotations := ""
-	if doors != "" {
-		annotations = fmt.Sprintf(", annotations: {irsa-sidecar/endpoints: %q}", doors)
+	if endpoints != "" {
+		annotations = fmt.Sprintf(", annotations: {irsa-sidecar/endpoints: %q}", endpoints)
 	}
 	indent := "    "
 	if kind == "CronJob" {
@@ -243,8 +243,8 @@ func workload(kind, name string, s shape, doors string) string {
 	return strings.ReplaceAll(fmt.Sprintf("kind: %s\nmetadata: {name: NAME, labels: {irsa-sidecar/inject: \"true\"}%s}\n%s%s\n---\n", kind, annotations, head, template), "NAME", name)
 }
 
-// normal returns a copy of a pod's spec without what differs from one pod to the next,
-// and without what the tests alone have added.
+// normal returns a copy of a pod's spec without the fields that differ between pods and
+// those that only the tests add.
 func normal(spec map[string]any) map[string]any {
 	text := regexp.MustCompile(`kube-api-access-\w{5}`).ReplaceAllString(pretty(spec), "kube-api-access")
 	var copied map[string]any
@@ -252,10 +252,10 @@ func normal(spec map[string]any) map[string]any {
 		panic(err)
 	}
 	for _, name := range []string{"nodeName", "hostname", "affinity"} {
-		delete(copied, name) // of StatefulSet and DaemonSet
+		delete(copied, name) // set for StatefulSet and DaemonSet
 	}
-	// The API server's own volume stands before or after, as it came.
-	slices.SortFunc(orNone(copied["volumes"]), func(a, b any) int {
+	// The position of the API server's own volume varies.
+	slices.SortFunc(slice(copied["volumes"]), func(a, b any) int {
 		return cmp.Compare(a.(map[string]any)["name"].(string), b.(map[string]any)["name"].(string))
 	})
 	for _, c := range list(copied, "initContainers") {
@@ -271,13 +271,14 @@ func normal(spec map[string]any) map[string]any {
 }
 
 func list(of map[string]any, key string) (items []map[string]any) {
-	for _, item := range orNone(of[key]) {
+	for _, item := range slice(of[key]) {
 		items = append(items, item.(map[string]any))
 	}
 	return items
 }
 
-func orNone(v any) []any {
+// slice returns v, or nil if it is not a slice.
+func slice(v any) []any {
 	l, _ := v.([]any)
 	return l
 }

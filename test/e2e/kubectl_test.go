@@ -16,8 +16,7 @@ import (
 	"time"
 )
 
-// kubectl runs kubectl with stdin and returns its output. An error holds what it
-// said.
+// kubectl runs kubectl with stdin and returns its output. An error contains its stderr.
 func kubectl(ctx context.Context, stdin string, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, "kubectl", args...)
 	cmd.Stdin = strings.NewReader(stdin)
@@ -26,25 +25,25 @@ func kubectl(ctx context.Context, stdin string, args ...string) (string, error) 
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
 	if err != nil {
-		return string(out), &kubectlError{args: args, err: err, said: strings.TrimSpace(stderr.String())}
+		return string(out), &kubectlError{args: args, err: err, stderr: strings.TrimSpace(stderr.String())}
 	}
 	return string(out), nil
 }
 
 type kubectlError struct {
-	args []string
-	err  error
-	said string
+	args   []string
+	err    error
+	stderr string
 }
 
 func (e *kubectlError) Error() string {
-	return fmt.Sprintf("kubectl %s: %v: %s", strings.Join(e.args, " "), e.err, e.said)
+	return fmt.Sprintf("kubectl %s: %v: %s", strings.Join(e.args, " "), e.err, e.stderr)
 }
 
-// refusal returns what the API server said to a request that it did not carry out.
+// refusal returns kubectl's error message: why the API server refused a request.
 func refusal(err error) string {
 	if e, ok := errors.AsType[*kubectlError](err); ok {
-		return e.said
+		return e.stderr
 	}
 	return ""
 }
@@ -77,13 +76,13 @@ func writeFile(name, text string) error {
 	return os.WriteFile(name, []byte(text), 0o644)
 }
 
-// until looks, once or twice a second, until look returns nil, and fails the test
-// with what look last said when the limit is over.
-func until(t *testing.T, limit time.Duration, look func() error) {
+// until calls check up to twice a second until it returns nil. After limit it fails the
+// test with check's last error.
+func until(t *testing.T, limit time.Duration, check func() error) {
 	t.Helper()
 	deadline := time.Now().Add(limit)
 	for {
-		err := look()
+		err := check()
 		if err == nil {
 			return
 		}
@@ -94,7 +93,7 @@ func until(t *testing.T, limit time.Duration, look func() error) {
 	}
 }
 
-// pod is what the tests look at of a Pod.
+// pod has the fields of a Pod that the tests use.
 type pod struct {
 	Metadata struct {
 		Name              string
@@ -131,7 +130,7 @@ type termination struct {
 	FinishedAt time.Time
 }
 
-// container returns the status of a container, of whatever kind.
+// container returns the status of a container or init container.
 func (p *pod) container(name string) containerStatus {
 	for _, c := range append(p.Status.InitContainerStatuses, p.Status.ContainerStatuses...) {
 		if c.Name == name {
@@ -141,6 +140,6 @@ func (p *pod) container(name string) containerStatus {
 	return containerStatus{}
 }
 
-// imageName and imageTag are the parts of NAME:TAG.
+// imageName and imageTag split NAME:TAG.
 func imageName(image string) string { return image[:strings.LastIndex(image, ":")] }
 func imageTag(image string) string  { return image[strings.LastIndex(image, ":")+1:] }

@@ -17,8 +17,8 @@ import (
 
 const injected = `labels: {app: example, irsa-sidecar/inject: "true"}`
 
-// The kubelet replaces the token, and the sidecar uses the new one. Not parallel:
-// the command that makes the kubelet do so may restart it.
+// The kubelet replaces the token, and the sidecar uses the new one. Not parallel: the
+// command E2E_ROTATE may restart the kubelet.
 func TestRotation(t *testing.T) {
 	n := newNamespace(t, "guard")
 	n.trust()
@@ -33,7 +33,7 @@ func TestRotation(t *testing.T) {
 	first := n.sts.Requests()[0].Claims.ID
 	limit := time.Minute
 	if len(shared.rotate) == 0 {
-		t.Log("E2E_ROTATE is not set: waiting until four fifths of the token's ten minutes are over")
+		t.Log("E2E_ROTATE is not set: waiting for the kubelet to replace the token, at four fifths of its ten minutes")
 		limit = 12 * time.Minute
 	} else if out, err := exec.CommandContext(t.Context(), shared.rotate[0], shared.rotate[1:]...).CombinedOutput(); err != nil {
 		t.Fatalf("%s: %v: %s", shared.rotate, err, out)
@@ -44,11 +44,11 @@ func TestRotation(t *testing.T) {
 				return nil
 			}
 		}
-		return errors.New("STS has seen the first token only")
+		return errors.New("STS has seen only the first token")
 	})
 	metrics := get(t, "http://"+p.Status.PodIP+":9912/metrics")
 	if !strings.Contains(metrics, "irsa_sidecar_token_changes_total 1\n") {
-		t.Errorf("the token has not changed once:\n%s", metrics)
+		t.Errorf("want one token change:\n%s", metrics)
 	}
 	for _, r := range n.sts.Requests() {
 		if r.Outcome != "" {
@@ -59,31 +59,31 @@ func TestRotation(t *testing.T) {
 	n.awaitIdentity(p.Metadata.Name)
 }
 
-// The application starts when there are credentials, and no earlier.
+// The application does not start before the sidecar has credentials.
 func TestStart(t *testing.T) {
 	t.Parallel()
 	n := newNamespace(t, "inject", "guard")
 	n.apply(n.serviceAccount() + n.deployment(injected))
 	p := n.awaitPod("app=example", time.Minute, func(p *pod) error {
 		if len(n.sts.Requests()) < 3 {
-			return errors.New("STS has not been asked three times")
+			return errors.New("fewer than three requests to STS")
 		}
 		return nil
 	})
 	if app := p.container("app"); app.State.Waiting == nil || app.State.Waiting.Reason != "PodInitializing" {
 		t.Errorf("without credentials the application is %+v", app.State)
 	}
-	t.Logf("proved: while STS denies (%d times so far), the application is not started", len(n.sts.Requests()))
+	t.Logf("proved: while STS denies access (%d requests so far), the application does not start", len(n.sts.Requests()))
 	allowed := time.Now()
 	n.trust()
 	p = n.awaitRunning("app=example")
 	if started := p.container("app").State.Running.StartedAt; started.Before(allowed.Truncate(time.Second)) {
-		t.Errorf("the application started at %s, STS allowed at %s", started, allowed)
+		t.Errorf("the application started at %s, before STS allowed access at %s", started, allowed)
 	}
 	n.awaitIdentity(p.Metadata.Name)
 }
 
-// When the pod is deleted, the sidecar goes on until the application has ended.
+// When the pod is deleted, the sidecar keeps serving until the application has exited.
 func TestDeletion(t *testing.T) {
 	t.Parallel()
 	n := newNamespace(t, "inject", "guard")
@@ -104,7 +104,7 @@ func TestDeletion(t *testing.T) {
 	}
 	start := time.Now()
 	n.kubectl("scale", "deployment", "example", "--replicas=0")
-	out, err := io.ReadAll(logged) // until the application has ended
+	out, err := io.ReadAll(logged) // until the application has exited
 	if err := errors.Join(err, follow.Wait()); err != nil {
 		t.Fatal(err)
 	}
@@ -112,28 +112,27 @@ func TestDeletion(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	told := slices.IndexFunc(ids, func(id identity) bool { return id.Told != "" })
-	if told < 0 || len(ids)-told < 4 {
-		t.Fatalf("the application has not gone on after it was told to end: %+v", ids)
+	sigterm := slices.IndexFunc(ids, func(id identity) bool { return id.Told != "" })
+	if sigterm < 0 || len(ids)-sigterm < 4 {
+		t.Fatalf("the application did not keep running after SIGTERM: %+v", ids)
 	}
-	for _, id := range ids[told+1:] {
+	for _, id := range ids[sigterm+1:] {
 		if id.Error != "" {
-			t.Errorf("while it shut down the application got: %s", id.Error)
+			t.Errorf("after SIGTERM the application got: %s", id.Error)
 		}
 	}
-	t.Logf("proved: told to end, the application asked %d times for five seconds and was answered each time", len(ids)-told-1)
+	t.Logf("proved: for five seconds after SIGTERM the application asked %d times and got its identity each time", len(ids)-sigterm-1)
 	until(t, 30*time.Second, func() error {
-		if left := n.kubectl("get", "pods", "-o", "name"); left != "" {
-			return fmt.Errorf("still there: %s", left)
+		if pods := n.kubectl("get", "pods", "-o", "name"); pods != "" {
+			return fmt.Errorf("still there: %s", pods)
 		}
 		return nil
 	})
-	t.Logf("proved: the pod was gone %s after that, of a grace period of 20 s", time.Since(start).Round(time.Second))
+	t.Logf("proved: the pod was gone %s after the deletion; its grace period is 20 s", time.Since(start).Round(time.Second))
 }
 
-// The sidecar is killed and comes back; the application is not restarted. They share
-// the process namespace, and the killer has the sidecar's user id: else nobody in the
-// pod could.
+// A killed sidecar comes back, and the application is not restarted. The containers share
+// the process namespace and the sidecar's user ID: otherwise no container could kill it.
 func TestKilled(t *testing.T) {
 	t.Parallel()
 	n := newNamespace(t, "inject", "guard")
@@ -155,16 +154,16 @@ func TestKilled(t *testing.T) {
 		t.Errorf("the sidecar's last state: %+v, want exit status 137", last)
 	}
 	if c := p.container("app"); c.RestartCount != 0 || c.State.Running == nil {
-		t.Errorf("the application: %+v, want it to run on", c)
+		t.Errorf("the application: %+v, want it to keep running", c)
 	}
 	if after := len(n.sts.Requests()); after != before+1 {
 		t.Errorf("%d requests to STS after the kill, want 1", after-before)
 	}
 	out := n.kubectl("exec", p.Metadata.Name, "-c", "app", "--", "/client", "-every", "1s", "-times", "1", n.url)
 	if !strings.Contains(out, "assumed-role/"+n.name+"/") {
-		t.Errorf("after the kill the program is %s", out)
+		t.Errorf("after the kill the program printed %s", out)
 	}
-	t.Log("proved: the sidecar was killed and is back with credentials, and the application has run on")
+	t.Log("proved: the killed sidecar is back with credentials, and the application kept running")
 }
 
 func get(t *testing.T, url string) string {

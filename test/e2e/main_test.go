@@ -17,18 +17,18 @@ import (
 	"time"
 )
 
-// suite is what all tests share. It does not change once they run.
+// suite is shared by all tests. It does not change while they run.
 type suite struct {
 	image, appImage string
-	address         string   // of this machine, for pods
-	rotate          []string // a command, empty if there is none
-	deploy          string   // a copy of the directory deploy, set up for this cluster
+	address         string   // this machine's address for pods
+	rotate          []string // a command; may be empty
+	deploy          string   // a copy of the directory deploy, adapted to this cluster
 	issuer          string
 }
 
 var shared suite
 
-// ours marks everything that the tests make.
+// ours labels every object that the tests create.
 const ours = "irsa-sidecar-e2e"
 
 func TestMain(m *testing.M) {
@@ -52,12 +52,12 @@ func run(ctx context.Context, m *testing.M) (status int, err error) {
 		return 1, err
 	}
 	defer func() { err = errors.Join(err, cleanUp()) }()
-	// Told to end, the tests go on for as long as they must; the cluster is left clean.
-	ended := context.AfterFunc(ctx, func() {
-		fmt.Fprintln(os.Stderr, "e2e: told to end:", cleanUp())
+	// On a signal, clean the cluster up before exiting.
+	stop := context.AfterFunc(ctx, func() {
+		fmt.Fprintln(os.Stderr, "e2e: interrupted; clean-up:", cleanUp())
 		os.Exit(1)
 	})
-	defer ended()
+	defer stop()
 	if err := shared.install(ctx); err != nil {
 		return 1, err
 	}
@@ -84,8 +84,8 @@ func (s *suite) init(ctx context.Context, dir string) (err error) {
 	return os.CopyFS(s.deploy, os.DirFS(filepath.Join("..", "..", "deploy")))
 }
 
-// addressTowardsAPIServer returns the address of this machine that packets to the
-// API server come from.
+// addressTowardsAPIServer returns the source address of this machine's packets to the API
+// server.
 func addressTowardsAPIServer(ctx context.Context) (string, error) {
 	server, err := kubectl(ctx, "", "config", "view", "--minify", "-o", "jsonpath={.clusters[0].cluster.server}")
 	if err != nil {
@@ -108,10 +108,10 @@ func addressTowardsAPIServer(ctx context.Context) (string, error) {
 	return host, err
 }
 
-// install sets deploy/inject and deploy/guard up as their files say, limits them to
-// namespaces of the tests, and applies them.
+// install configures deploy/inject and deploy/guard as documented, limits them to the
+// tests' namespaces, and applies them.
 func (s *suite) install(ctx context.Context) error {
-	// Of a run before this one that was killed.
+	// An earlier run may have been killed.
 	if err := cleanUp(); err != nil {
 		return err
 	}
@@ -120,14 +120,14 @@ func (s *suite) install(ctx context.Context) error {
 		return err
 	}
 	if strings.Contains(names, "/irsa-sidecar") {
-		return fmt.Errorf("this cluster has policies of irsa-sidecar, which the tests would replace:\n%s", names)
+		return fmt.Errorf("this cluster already has policies of irsa-sidecar, which the tests would replace:\n%s", names)
 	}
 	err = replaceOnce(filepath.Join(s.deploy, "inject", "kustomization.yaml"),
 		"image=registry.example.com/irsa-sidecar:v0.1.0", "image="+s.image)
 	if err != nil {
 		return err
 	}
-	// As the file says: what else the sidecar needs is added here.
+	// The documented place for other settings of the sidecar.
 	err = replaceOnce(filepath.Join(s.deploy, "inject", "policy.yaml"),
 		`{"name": "AWS_REGION", "value": variables.region}`,
 		`{"name": "AWS_REGION", "value": variables.region},
@@ -151,19 +151,19 @@ patches:
 	return nil
 }
 
-// replaceOnce replaces a text that a file must hold once.
+// replaceOnce replaces a text that must occur exactly once in a file.
 func replaceOnce(file, old, new string) error {
 	b, err := os.ReadFile(file)
 	if err != nil {
 		return err
 	}
 	if n := strings.Count(string(b), old); n != 1 {
-		return fmt.Errorf("%s holds %q %d times, want once", file, old, n)
+		return fmt.Errorf("%s contains %q %d times, want once", file, old, n)
 	}
 	return os.WriteFile(file, []byte(strings.Replace(string(b), old, new, 1)), 0o644)
 }
 
-// cleanUp removes all that the tests have made, and waits until it is gone.
+// cleanUp deletes everything that the tests have created, and waits until it is gone.
 func cleanUp() error {
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()

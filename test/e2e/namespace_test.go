@@ -22,21 +22,21 @@ import (
 	"irsa-sidecar/test/standin"
 )
 
-// namespace is one test's part of the cluster, and its own STS.
+// namespace is a test's own namespace and STS.
 type namespace struct {
 	*testing.T
 	name string
 	sts  *standin.STS
-	url  string // of sts, for pods
+	url  string // of sts, as pods reach it
 	role string // trusts the service account example
 }
 
-// privileged is a part of a namespace in which pods need not keep to the restricted
-// pod security standard.
+// privileged, as an argument of newNamespace, makes the namespace enforce no pod security
+// standard.
 const privileged = "privileged"
 
-// newNamespace makes a namespace in which pods must keep to the restricted pod
-// security standard, and for which those parts of deploy are in force: inject, guard.
+// newNamespace creates a namespace that enforces the restricted pod security standard.
+// The parts of deploy named by parts (inject, guard) apply to it.
 func newNamespace(t *testing.T, parts ...string) *namespace {
 	t.Helper()
 	n := &namespace{T: t, name: "irsa-" + strings.ToLower(rand.Text()[:8]), sts: standin.NewSTS()}
@@ -56,7 +56,7 @@ func newNamespace(t *testing.T, parts ...string) *namespace {
 	})
 	t.Cleanup(func() {
 		if t.Failed() {
-			n.showWhatIsThere()
+			n.logState()
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
@@ -77,14 +77,14 @@ func (n *namespace) trust() {
 	n.sts.AddRole(standin.Role{ARN: n.role, Namespace: n.name, ServiceAccount: "example"})
 }
 
-// awaitPolicies waits until the API server knows the namespace as one with parts.
+// awaitPolicies waits until the API server applies the parts to the namespace.
 func (n *namespace) awaitPolicies(parts []string) {
 	n.Helper()
 	for _, part := range parts {
 		var label, sign string
 		switch part {
 		case "inject":
-			label, sign = "true", "sidecar" // the container, or what the guard says of it
+			label, sign = "true", "sidecar" // the container, or the guard's message about it
 		case "guard":
 			label, sign = "probe", `irsa-sidecar/inject is "probe"`
 		default:
@@ -96,8 +96,8 @@ apiVersion: v1
 kind: Pod
 metadata: {name: probe, labels: {irsa-sidecar/inject: %q}}
 spec: {containers: [{name: app, image: none, securityContext: %s}]}`, label, restricted))
-			if said := answer + refusal(err); !strings.Contains(said, sign) {
-				return fmt.Errorf("%s is not in force yet: %s", part, said)
+			if response := answer + refusal(err); !strings.Contains(response, sign) {
+				return fmt.Errorf("%s is not in force yet: %s", part, response)
 			}
 			return nil
 		})
@@ -117,9 +117,9 @@ func serve(t *testing.T, handler http.Handler) (url string) {
 	return "http://" + ln.Addr().String()
 }
 
-// discovery is a RoundTripper to an issuer, as the API server speaks for it: not
-// every cluster lets anybody read its discovery documents, or has its issuer's
-// address reachable from here.
+// discovery is a RoundTripper that fetches an issuer's discovery documents through the API
+// server: some clusters do not allow anonymous reads, and the issuer's address may not be
+// reachable from here.
 type discovery struct{}
 
 func (discovery) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -134,7 +134,7 @@ func (discovery) RoundTrip(r *http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: http.StatusOK, Body: io.NopCloser(strings.NewReader(body)), Request: r}, nil
 }
 
-// kubectl runs kubectl in the namespace; the test fails if kubectl does.
+// kubectl runs kubectl in the namespace and fails the test if kubectl fails.
 func (n *namespace) kubectl(args ...string) string {
 	n.Helper()
 	out, err := n.tryKubectl("", args...)
@@ -167,13 +167,13 @@ func (n *namespace) create(object any) {
 	}
 }
 
-// dryRun returns, as JSON, what the API server would make of a manifest.
+// dryRun returns, as JSON, the object that the API server would create from a manifest.
 func (n *namespace) dryRun(manifest string) (string, error) {
 	return n.tryKubectl(manifest, "create", "--dry-run=server", "-o", "json", "-f", "-")
 }
 
-// applyDeploy applies a kustomization in a copy of deploy whose examples have the
-// namespace's role, and the images of the tests.
+// applyDeploy applies a kustomization in a copy of deploy where the examples have the
+// namespace's role and the sidecar image of the tests.
 func (n *namespace) applyDeploy(kustomization string, files map[string]string) {
 	n.Helper()
 	deploy := filepath.Join(n.TempDir(), "deploy")
@@ -195,7 +195,7 @@ func (n *namespace) applyDeploy(kustomization string, files map[string]string) {
 	}
 }
 
-// awaitPod waits for a pod that has the label and fulfils the condition.
+// awaitPod waits for a pod with the label that meets the condition.
 func (n *namespace) awaitPod(label string, limit time.Duration, condition func(*pod) error) *pod {
 	n.Helper()
 	var found *pod
@@ -213,7 +213,7 @@ func (n *namespace) awaitPod(label string, limit time.Duration, condition func(*
 	return found
 }
 
-// awaitRunning waits until the container app of a pod runs.
+// awaitRunning waits until the pod's container app is running.
 func (n *namespace) awaitRunning(label string) *pod {
 	n.Helper()
 	return n.awaitPod(label, time.Minute, func(p *pod) error {
@@ -227,7 +227,7 @@ func (n *namespace) awaitRunning(label string) *pod {
 // identity is what the application prints.
 type identity struct{ ARN, Error, Told string }
 
-// identities returns what the container app of a pod has printed.
+// identities returns the output of the pod's container app.
 func (n *namespace) identities(pod string) (ids []identity, err error) {
 	out, err := n.tryKubectl("", "logs", pod, "-c", "app")
 	if err != nil {
@@ -249,8 +249,8 @@ func parseIdentities(out string) (ids []identity, err error) {
 	}
 }
 
-// awaitIdentity waits until the application has been answered, and fails the test if
-// it has ever been someone else, or got an error.
+// awaitIdentity waits until the application has printed its identity. It fails the test
+// if the application ever had another identity or got an error.
 func (n *namespace) awaitIdentity(pod string) {
 	n.Helper()
 	want := "arn:aws:sts::111122223333:assumed-role/" + n.name + "/" + pod
@@ -260,7 +260,7 @@ func (n *namespace) awaitIdentity(pod string) {
 			return err
 		}
 		if len(ids) == 0 {
-			return fmt.Errorf("the application of pod %s has not asked yet", pod)
+			return fmt.Errorf("the application of pod %s has printed nothing yet", pod)
 		}
 		for _, id := range ids {
 			if id.ARN != want {
@@ -272,8 +272,8 @@ func (n *namespace) awaitIdentity(pod string) {
 	n.Logf("proved: the program with an SDK of 2019 is %s", want)
 }
 
-// showWhatIsThere logs what a person would look at.
-func (n *namespace) showWhatIsThere() {
+// logState logs what helps to debug a failure.
+func (n *namespace) logState() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	for _, args := range [][]string{{"get", "pods,replicasets,jobs"}, {"describe", "pods"}, {"get", "events"}, {"logs", "-l", ours, "-c", "irsa-sidecar", "--tail=30"}} {

@@ -18,8 +18,8 @@ import (
 	"time"
 )
 
-// A real Prometheus that does what deploy/monitoring says scrapes sidecars at their
-// pods' addresses: one that serves, and one whose pod is still in its init phase.
+// A real Prometheus, configured as in deploy/monitoring, scrapes sidecars at their pods'
+// addresses: one that serves, and one whose pod is still initializing.
 func TestPrometheus(t *testing.T) {
 	t.Parallel()
 	n := newNamespace(t, "inject", "guard")
@@ -42,10 +42,10 @@ metadata: {name: untrusted, annotations: {eks.amazonaws.com/role-arn: ` + n.role
 	prometheus := n.startPrometheus(monitor)
 	tests := []struct{ name, query string }{
 		{"it scrapes the sidecar that serves", fmt.Sprintf(`up{namespace=%q, pod=%q, container="irsa-sidecar"} == 1`, n.name, serving.Metadata.Name)},
-		{"it sees until when there are credentials", fmt.Sprintf(`irsa_sidecar_credentials_expiration_timestamp_seconds{pod=%q} > time()`, serving.Metadata.Name)},
-		{"it sees that the application has asked", fmt.Sprintf(`irsa_sidecar_requests_total{pod=%q, code="200"} > 1`, serving.Metadata.Name)},
-		{"it sees why the other pod has not started", fmt.Sprintf(`irsa_sidecar_refresh_failing{pod=%q, code="AccessDenied"} == 1`, waiting.Metadata.Name)},
-		{"nothing else of the namespace is scraped", `count(up) == 2`},
+		{"it knows when the credentials expire", fmt.Sprintf(`irsa_sidecar_credentials_expiration_timestamp_seconds{pod=%q} > time()`, serving.Metadata.Name)},
+		{"it counts the application's requests", fmt.Sprintf(`irsa_sidecar_requests_total{pod=%q, code="200"} > 1`, serving.Metadata.Name)},
+		{"it knows why the other pod has not started", fmt.Sprintf(`irsa_sidecar_refresh_failing{pod=%q, code="AccessDenied"} == 1`, waiting.Metadata.Name)},
+		{"it scrapes nothing else in the namespace", `count(up) == 2`},
 	}
 	for _, tt := range tests {
 		until(t, time.Minute, func() error {
@@ -59,7 +59,7 @@ metadata: {name: untrusted, annotations: {eks.amazonaws.com/role-arn: ` + n.role
 	}
 }
 
-// podMonitor is what the test knows to do of a PodMonitor.
+// podMonitor has the fields of a PodMonitor that the test supports.
 type podMonitor struct {
 	Metadata struct{ Name string }
 	Spec     struct {
@@ -76,15 +76,15 @@ type podMonitor struct {
 	}
 }
 
-// relabeling is one of those, as Prometheus writes it.
+// relabeling is a metricRelabeling in Prometheus's own format.
 type relabeling struct {
 	Action       string   `json:"action"`
 	SourceLabels []string `json:"source_labels"`
 	Regex        string   `json:"regex"`
 }
 
-// applyMonitoring applies deploy/monitoring in the namespace, with open definitions of
-// the operator's resources where the cluster has none.
+// applyMonitoring applies deploy/monitoring in the namespace. If the cluster lacks the
+// operator's resource definitions, it adds permissive ones.
 func (n *namespace) applyMonitoring() podMonitor {
 	n.Helper()
 	for plural, kind := range map[string]string{"podmonitors": "PodMonitor", "prometheusrules": "PrometheusRule"} {
@@ -109,7 +109,7 @@ spec:
 	}
 	var monitor podMonitor
 	decoder := json.NewDecoder(strings.NewReader(n.kubectl("get", "podmonitor", "irsa-sidecar", "-o", "jsonpath={.spec}")))
-	decoder.DisallowUnknownFields() // of the spec: what the test does not know it would leave out
+	decoder.DisallowUnknownFields() // of the spec: the test would ignore a field that it does not support
 	if err := decoder.Decode(&monitor.Spec); err != nil {
 		n.Fatal(err)
 	}
@@ -119,8 +119,8 @@ spec:
 	return monitor
 }
 
-// startPrometheus starts Prometheus with what its operator makes of a PodMonitor, as
-// far as the namespace goes, and returns its URL.
+// startPrometheus starts Prometheus with the configuration that its operator generates
+// from a PodMonitor, limited to the namespace, and returns its URL.
 func (n *namespace) startPrometheus(monitor podMonitor) string {
 	n.Helper()
 	endpoint := monitor.Spec.PodMetricsEndpoints[0]
@@ -170,9 +170,9 @@ scrape_configs:
 	return "http://" + address
 }
 
-// discoverPods answers as Prometheus's own discovery of pods does, a target for each
-// port of each container, init containers too (discovery/kubernetes/pod.go), which
-// Debian's package is built without.
+// discoverPods returns the same targets as Prometheus's own pod discovery
+// (discovery/kubernetes/pod.go), which Debian's package is built without: one for each port
+// of each container, including init containers.
 func (n *namespace) discoverPods(w http.ResponseWriter, r *http.Request) {
 	type group struct {
 		Targets []string          `json:"targets"`

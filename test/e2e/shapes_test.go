@@ -7,9 +7,8 @@ import (
 	"strings"
 )
 
-// A shape is a pod as they come. Its spec is YAML, to be indented, and keeps to the
-// restricted standard; SECURE stands for a container's securityContext, IMAGE for an
-// image that exists.
+// A shape is a realistic pod. Its spec is YAML and complies with the restricted standard.
+// SECURE stands for a container's securityContext, IMAGE for an existing image.
 type shape struct{ name, spec string }
 
 func (s shape) yaml(indent string) string {
@@ -76,7 +75,7 @@ initContainers: []
 volumes: []
 containers: [{name: app, image: IMAGE, securityContext: SECURE, env: [], volumeMounts: []}]`},
 
-		{"everything-of-a-pod", `
+		{"many-fields", `
 securityContext: {runAsUser: 1000, runAsGroup: 2000, fsGroup: 3000, runAsNonRoot: true, supplementalGroups: [4000], seccompProfile: {type: RuntimeDefault}}
 shareProcessNamespace: true
 terminationGracePeriodSeconds: 3
@@ -95,7 +94,7 @@ containers:
     resources: {requests: {cpu: 1m, memory: 8Mi}, limits: {cpu: 1m, memory: 8Mi}}
     readinessProbe: {tcpSocket: {port: 8080}}`},
 
-		{"of-the-sidecars-own-user", `
+		{"sidecars-user", `
 securityContext: {runAsUser: 9911, runAsNonRoot: true, seccompProfile: {type: RuntimeDefault}}
 containers: [{name: irsa, image: IMAGE, securityContext: {allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}}}]`},
 
@@ -107,8 +106,7 @@ containers: [{name: app, image: IMAGE, securityContext: SECURE}]`},
 	}
 }
 
-// largeSpec has more of everything than a policy will meet: CEL expressions have a
-// budget.
+// largeSpec returns a pod larger than real ones: CEL expressions have a cost budget.
 func largeSpec() string {
 	var b strings.Builder
 	b.WriteString("containers:\n")

@@ -1,6 +1,6 @@
-// Command kill ends processes as the kernel does when memory runs out: at once.
+// Command kill sends SIGKILL to processes, as the kernel does when memory runs out.
 //
-//	kill NAME    NAME is that in /proc/PID/comm, and one process at least must have it
+//	kill NAME    kills every process with NAME in /proc/PID/comm; fails if there is none
 package main
 
 import (
@@ -19,7 +19,7 @@ func main() {
 	}
 	killed, err := kill(os.Args[1])
 	if err == nil && killed == 0 {
-		err = fmt.Errorf("no process %s", os.Args[1])
+		err = fmt.Errorf("no process is named %s", os.Args[1])
 	}
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "kill: %v\n", err)
@@ -33,9 +33,9 @@ func kill(name string) (killed int, err error) {
 		return 0, err
 	}
 	for _, comm := range comms {
-		is, err := os.ReadFile(comm)
-		if err != nil || strings.TrimSpace(string(is)) != name {
-			continue // it may have ended
+		got, err := os.ReadFile(comm)
+		if err != nil || strings.TrimSpace(string(got)) != name {
+			continue // it may have exited
 		}
 		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(comm)))
 		if err != nil {

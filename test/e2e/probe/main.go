@@ -1,10 +1,11 @@
 //go:build linux
 
-// Command probe asks a URL once, in a way that no SDK does, and prints the answer.
+// Command probe sends one GET request, through a chosen interface or from a chosen
+// address, and prints the response.
 //
 //	probe [-interface NAME] [-from ADDRESS] URL
 //
-// It follows no redirect and uses no proxy. Exit status 1: there was no answer.
+// It follows no redirect and uses no proxy. It exits with status 1 if there is no response.
 package main
 
 import (
@@ -19,12 +20,12 @@ import (
 	"time"
 )
 
-// timeout is long for what is in the same machine.
+// timeout is generous: the peer is on the same machine.
 const timeout = 3 * time.Second
 
 func main() {
-	device := flag.String("interface", "", "send through this interface only")
-	from := flag.String("from", "", "the source address")
+	device := flag.String("interface", "", "send only through this interface")
+	from := flag.String("from", "", "source address")
 	flag.Parse()
 	if flag.NArg() != 1 {
 		flag.Usage()
@@ -41,7 +42,7 @@ func probe(url, device, from string) error {
 	if from != "" {
 		ip := net.ParseIP(from)
 		if ip == nil {
-			return fmt.Errorf("%q is no address", from)
+			return fmt.Errorf("%q is not an IP address", from)
 		}
 		dialer.LocalAddr = &net.TCPAddr{IP: ip}
 	}
