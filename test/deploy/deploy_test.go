@@ -100,7 +100,7 @@ func write(t *testing.T, name, text string) {
 // Image, region and role are each set in one place only.
 func TestSettings(t *testing.T) {
 	tests := []struct {
-		file    string // that sets the values
+		file    string // sets the values
 		folders []string
 		values  []string
 	}{
@@ -300,7 +300,7 @@ func TestSchemas(t *testing.T) {
 	built := 0
 	for _, file := range append(files, examples...) {
 		dir := filepath.Dir(file)
-		if name := filepath.Base(dir); name == "component" || name == "monitoring" { // a Component is not applied; test/monitoring checks the other
+		if name := filepath.Base(dir); name == "component" || name == "monitoring" { // a Component is not applied; test/monitoring checks monitoring
 			continue
 		}
 		built++

@@ -52,7 +52,7 @@ const clientContainer = "{name: app, image: none, env: [{name: AWS_CONTAINER_CRE
 type admission struct {
 	name                        string
 	account, label, annotations string
-	containers, spec            string   // clientContainer if there are no containers; additional fields of the spec
+	containers, spec            string   // containers (default: clientContainer) and additional fields of the spec
 	refused                     []string // texts in the refusal; nil if admitted
 	sidecar                     bool     // whether an admitted pod has the sidecar
 }

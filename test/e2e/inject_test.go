@@ -78,7 +78,7 @@ func checkPlacement(t *testing.T, spec map[string]any) {
 }
 
 // checkAppEnv checks that every container except the sidecar has each variable once, in
-// the place of an existing one.
+// place of an existing one.
 func checkAppEnv(t *testing.T, before, after map[string]any) {
 	t.Helper()
 	for _, kind := range []string{"containers", "initContainers"} {
