@@ -48,7 +48,7 @@ func TestGuardOfEndpointsWithPolicy(t *testing.T) {
 		{name: "annotated service account, pod with an empty value", account: "endpoints", annotations: `irsa-sidecar/endpoints: ""`, sidecar: true},
 		{name: "annotated service account, pod without a sidecar", account: "endpoints", label: "false"},
 		{name: "wrong name", label: "true", annotations: wrongName, refused: []string{`annotation irsa-sidecar/endpoints of the pod or its service account is "ecs,ec2": set it to "ecs", "imds" or "ecs,imds"`}},
-		{name: "wrong name in the service account", account: "wrong-endpoints", label: "true", refused: []string{`service account wrong-endpoints has the annotation irsa-sidecar/endpoints: "both", but no endpoint was added to the pod`, `set it to "ecs", "imds" or "ecs,imds"`}},
+		{name: "wrong name in the service account", account: "wrong-endpoints", label: "true", refused: []string{`service account wrong-endpoints has the annotation irsa-sidecar/endpoints: "both", but no endpoint was added to the pod`, `it must be "ecs", "imds" or "ecs,imds", and deploy/inject must be applied`}},
 		{name: "no label", annotations: ecsAndIMDS, refused: []string{"the pod has the annotation irsa-sidecar/endpoints but no sidecar", `add the label irsa-sidecar/inject: "true" to the pod, or remove the annotation`}},
 		{name: "label false", label: "false", annotations: ecsAndIMDS},
 		// The API server checks this before the guard, which would say "the pod uses hostNetwork".
