@@ -9,10 +9,10 @@ import (
 // testCase is a column of the table.
 type testCase struct {
 	name  string
-	title string // what a reader of the table is told
+	title string // explains the column to a reader of the table
 	slow  bool   // not in --quick
 	run   func(*trial) error
-	skip  func(release) string // why the case cannot apply; empty: it can
+	skip  func(release) string // returns why the case does not apply, or ""
 }
 
 func (c testCase) limit() time.Duration {
@@ -22,10 +22,10 @@ func (c testCase) limit() time.Duration {
 	return 90 * time.Second
 }
 
-// reason returns why the case cannot apply to a release, or nothing.
+// reason returns why the case does not apply to a release, or "".
 func (c testCase) reason(r release) string {
 	if r.marked("program") && !strings.HasSuffix(c.name, "work") {
-		return "a program that answers no questions"
+		return "this program runs only the work cases"
 	}
 	return c.skip(r)
 }
@@ -35,56 +35,57 @@ const (
 	noMetadata = "AWS_EC2_METADATA_DISABLED=true"
 )
 
+// always skips nothing.
 func always(release) string { return "" }
 
-// asks is for what cannot be without a full URI.
-func asks(r release) string {
+// needsFullURI skips releases that do not support a full URI.
+func needsFullURI(r release) string {
 	if r.marked("no_uri") {
-		return "it knows no full URI"
+		return "does not support a full URI"
 	}
 	return ""
 }
 
-// keeps is for cases about credentials that an SDK keeps.
-func keeps(r release) string {
+// needsCache skips releases that cannot cache credentials between requests.
+func needsCache(r release) string {
 	if r.marked("oneshot") {
-		return "one process, one request"
+		return "one process per request"
 	}
-	return asks(r)
+	return needsFullURI(r)
 }
 
-// works is for what only programs with an SDK inside do.
-func works(r release) string {
+// needsProgram skips plain SDKs: only programs store data in S3.
+func needsProgram(r release) string {
 	if !r.marked("works") {
 		return "an SDK, not a program"
 	}
 	return ""
 }
 
-func cases() []testCase { return append(loopbackCases(), doorCases()...) }
+func cases() []testCase { return append(loopbackCases(), linkLocalCases()...) }
 
-// loopbackCases are those of the door that is always there.
+// loopbackCases are the cases of the endpoint that is always on.
 func loopbackCases() []testCase {
 	return []testCase{
-		{"first", "gets credentials, and STS says that they are the pod's role", false, first(loopback()), always},
-		{"renewal", "sees renewed credentials without a restart, asking within its refresh window", false, renewal(loopback()), asks},
-		{"window", "sees renewed credentials when its refresh window begins", true, renewalAtWindow, keeps},
-		{"early", "asks before the sidecar has credentials", false, early, asks},
-		{"recovery", "asks again after the sidecar has had none, and gets credentials", false, recovery, asks},
-		{"restart", "outlives a restart of the sidecar", false, restart, asks},
-		{"outage", "gets credentials while STS is down", false, outage, asks},
-		{"token", "sends AWS_CONTAINER_AUTHORIZATION_TOKEN", false, authorization, asks},
-		{"path", "asks at a capability path", false, capability, asks},
-		{"localhost", "accepts http://localhost", false, uri("http://localhost:9911/v1/credentials"), asks},
-		{"ipv6", "accepts http://[::1]", false, uri("http://[::1]:9911/v1/credentials"), asks},
-		{"proxy", "passes by the proxy that HTTP_PROXY names", false, proxied(loopback()), asks},
-		{"no_proxy", "the same with NO_PROXY", false, proxied(loopback(), "NO_PROXY=127.0.0.1,localhost", "no_proxy=127.0.0.1,localhost"), asks},
-		{"outside", "requests for a thousand signing calls, before its refresh window", false, calls(time.Hour), keeps},
-		{"inside", "the same within it", false, callsInside, keeps},
-		{"work", "puts something into S3, and gets it back", false, work(loopback()), works},
-		{"web_identity", "which wins if web identity is there too", false, webIdentity, always},
-		{"unavailable", "what it does when the sidecar has none", false, unavailable(door{client: []string{fullURI + endpoint}}), always},
-		{"no_metadata", "the same with AWS_EC2_METADATA_DISABLED", false, unavailable(loopback()), always},
+		{"identity", "gets credentials, and STS confirms that they are the pod's role", false, identity(loopback()), always},
+		{"renewal", "gets renewed credentials without a restart, by asking within its refresh window", false, renewal(loopback()), needsFullURI},
+		{"renewal_at_window", "gets renewed credentials when its refresh window begins", true, renewalAtWindow, needsCache},
+		{"before_ready", "asks before the sidecar has credentials, and gets them", false, beforeReady, needsFullURI},
+		{"recovery", "after an error, asks again and gets credentials once the sidecar has some", false, recovery, needsFullURI},
+		{"restart", "survives a restart of the sidecar", false, restart, needsFullURI},
+		{"outage", "gets credentials while STS is down", false, outage, needsFullURI},
+		{"token", "sends AWS_CONTAINER_AUTHORIZATION_TOKEN", false, authorization, needsFullURI},
+		{"path", "uses the capability path in the URI", false, capability, needsFullURI},
+		{"localhost", "accepts http://localhost", false, uri("http://localhost:9911/v1/credentials"), needsFullURI},
+		{"ipv6", "accepts http://[::1]", false, uri("http://[::1]:9911/v1/credentials"), needsFullURI},
+		{"proxy", "bypasses the proxy in HTTP_PROXY", false, proxied(loopback()), needsFullURI},
+		{"no_proxy", "the same, with NO_PROXY set", false, proxied(loopback(), "NO_PROXY=127.0.0.1,localhost", "no_proxy=127.0.0.1,localhost"), needsFullURI},
+		{"requests_before_window", "how often a thousand signing calls ask the sidecar, before the refresh window", false, requests(time.Hour), needsCache},
+		{"requests_in_window", "the same, within the refresh window", false, requestsInWindow, needsCache},
+		{"work", "stores an object in S3 and reads it back", false, work(loopback()), needsProgram},
+		{"web_identity", "which credentials it uses if web identity is configured too", false, webIdentity, always},
+		{"unavailable", "what it does when the sidecar has no credentials", false, unavailable(endpoint{client: []string{fullURI + credentialsURL}}), always},
+		{"no_metadata", "the same, with AWS_EC2_METADATA_DISABLED", false, unavailable(loopback()), always},
 	}
 }
 
@@ -92,7 +93,7 @@ func authorization(t *trial) error {
 	if err := t.serve("SIDECAR_AUTHORIZATION_TOKEN=a token"); err != nil {
 		return err
 	}
-	if err := t.start(fullURI+endpoint, noMetadata, "AWS_CONTAINER_AUTHORIZATION_TOKEN=a token"); err != nil {
+	if err := t.start(fullURI+credentialsURL, noMetadata, "AWS_CONTAINER_AUTHORIZATION_TOKEN=a token"); err != nil {
 		return err
 	}
 	_, err := t.key()
@@ -124,32 +125,33 @@ func ask(t *trial, environment ...string) error {
 	return err
 }
 
-func proxied(d door, environment ...string) func(*trial) error {
-	d.client = append(d.client, "HTTP_PROXY=http://"+proxy, "http_proxy=http://"+proxy, "HTTPS_PROXY=http://"+proxy, "https_proxy=http://"+proxy)
-	d.client = append(d.client, environment...)
+func proxied(e endpoint, environment ...string) func(*trial) error {
+	e.client = append(e.client, "HTTP_PROXY=http://"+proxy, "http_proxy=http://"+proxy, "HTTPS_PROXY=http://"+proxy, "https_proxy=http://"+proxy)
+	e.client = append(e.client, environment...)
 	return func(t *trial) error {
-		if err := t.begin(d); err != nil {
+		if err := t.begin(e); err != nil {
 			return err
 		}
 		_, err := t.key()
 		if t.world.proxied.Load() > 0 {
-			return verdict("asks the proxy")
+			return verdict("uses the proxy")
 		}
 		return err
 	}
 }
 
-// callsInside grants credentials that are within the refresh window from the
-// first, but are not renewed while they are counted.
-func callsInside(t *trial) error {
+// requestsInWindow grants credentials that are within the refresh window from the
+// start, and that the sidecar does not renew while requests are counted.
+func requestsInWindow(t *trial) error {
 	if w := t.job.Release.Window; 0 < w && w < time.Minute {
-		return calls(w - time.Second)(t)
+		return requests(w - time.Second)(t)
 	}
-	return calls(time.Minute)(t)
+	return requests(time.Minute)(t)
 }
 
-// calls returns a case that counts the requests for a thousand signing calls.
-func calls(lifetime time.Duration) func(*trial) error {
+// requests returns a case that counts the requests to the sidecar that a thousand
+// signing calls cause.
+func requests(lifetime time.Duration) func(*trial) error {
 	return func(t *trial) error {
 		const signing = 1000
 		t.sts.SetGrantLifetime(lifetime)
@@ -160,7 +162,7 @@ func calls(lifetime time.Duration) func(*trial) error {
 		if err != nil {
 			return err
 		}
-		if err := t.start(fullURI+endpoint, noMetadata); err != nil {
+		if err := t.start(fullURI+credentialsURL, noMetadata); err != nil {
 			return err
 		}
 		a, err := t.say(fmt.Sprintf("sign %d", signing))
@@ -176,12 +178,12 @@ func calls(lifetime time.Duration) func(*trial) error {
 			return err
 		case n == 0:
 			return verdict("never")
-		case n <= 2: // some ask twice at the start
+		case n <= 2: // some releases ask twice at the start
 			return verdict("once")
 		case n >= signing*9/10:
 			return verdict("at every call")
 		default:
-			return verdict("now and then")
+			return verdict("sometimes")
 		}
 	}
 }
@@ -190,7 +192,7 @@ func webIdentity(t *trial) error {
 	if err := t.serve(); err != nil {
 		return err
 	}
-	err := t.start(fullURI+endpoint, noMetadata, "AWS_ROLE_ARN="+webRole, "AWS_ROLE_SESSION_NAME=client",
+	err := t.start(fullURI+credentialsURL, noMetadata, "AWS_ROLE_ARN="+webRole, "AWS_ROLE_SESSION_NAME=client",
 		"AWS_WEB_IDENTITY_TOKEN_FILE="+t.world.volume.Path("token"))
 	if err != nil {
 		return err

@@ -13,8 +13,8 @@ func (s *suite) docsPath() string {
 	return filepath.Join(s.dir, "..", "..", "docs", "compatibility.md")
 }
 
-// checkDocs returns an error if docs/compatibility.md is not what results.json,
-// releases.txt and compatibility.md make.
+// checkDocs returns an error unless docs/compatibility.md is up to date with
+// results.json, releases.txt, compatibility.md and findings.md.
 func (s *suite) checkDocs() error {
 	want, err := s.docs()
 	if err != nil {
@@ -30,8 +30,8 @@ func (s *suite) checkDocs() error {
 	return nil
 }
 
-// docs returns docs/compatibility.md: the text of compatibility.md here, in
-// which three lines stand for two tables and for findings.md.
+// docs returns docs/compatibility.md. Its template is compatibility.md in this
+// directory, which has placeholders for two tables and for findings.md.
 func (s *suite) docs() ([]byte, error) {
 	text, err := os.ReadFile(filepath.Join(s.dir, "compatibility.md"))
 	if err != nil {
@@ -41,7 +41,7 @@ func (s *suite) docs() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	doors, err := s.table(doorCases())
+	linkLocal, err := s.table(linkLocalCases())
 	if err != nil {
 		return nil, err
 	}
@@ -49,12 +49,12 @@ func (s *suite) docs() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	text = bytes.Replace(text, []byte("{{table}}\n"), loopback, 1)
-	text = bytes.Replace(text, []byte("{{doors}}\n"), doors, 1)
+	text = bytes.Replace(text, []byte("{{loopback}}\n"), loopback, 1)
+	text = bytes.Replace(text, []byte("{{link-local}}\n"), linkLocal, 1)
 	return bytes.Replace(text, []byte("{{findings}}\n"), findings, 1), nil
 }
 
-// table returns what is known of all releases in some cases.
+// table returns the recorded verdicts of all releases for cases.
 func (s *suite) table(cases []testCase) ([]byte, error) {
 	releases, err := s.choose(options{})
 	if err != nil {
@@ -77,7 +77,7 @@ func (s *suite) table(cases []testCase) ([]byte, error) {
 	for _, r := range releases {
 		verdicts, ok := known[r.String()]
 		if !ok {
-			return nil, fmt.Errorf("results.json has nothing of %s: run test/conformance/run --update --client %q", r, r)
+			return nil, fmt.Errorf("results.json has no verdicts for %s: run test/conformance/run --update --client %q", r, r)
 		}
 		row(cells(r, verdicts, cases))
 	}
@@ -91,7 +91,7 @@ func cells(r release, verdicts map[string]string, cases []testCase) []string {
 	}
 	cells := []string{r.Language, r.Package, version}
 	for _, c := range cases {
-		verdict, _, _ := strings.Cut(verdicts[c.name], ": ") // n/a, without its reason
+		verdict, _, _ := strings.Cut(verdicts[c.name], ": ") // without the reason of an n/a
 		cells = append(cells, verdict)
 	}
 	return cells

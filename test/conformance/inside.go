@@ -14,18 +14,19 @@ import (
 	"time"
 )
 
-// job is what the outer process tells the inner one.
+// job is the input of the inner process.
 type job struct {
 	Release release
 	Quick   bool
-	Case    string // the only one, if not empty
+	Case    string // the only case to run; empty: all
 	Sidecar string
 	Home    string // where the release is installed
 	Driver  string // the directory of its driver
 }
 
-// outside tries a release in a process with network, mounts and processes of
-// its own: every address can be what it is in a pod, and nothing outlives it.
+// outside tests a release in a child process with its own network, mount and PID
+// namespaces. Every address can be the same as in a pod, and no process outlives the
+// child.
 func (s *suite) outside(ctx context.Context, r release, o options) (map[string]string, error) {
 	self, err := os.Executable()
 	if err != nil {
@@ -46,13 +47,13 @@ func (s *suite) outside(ctx context.Context, r release, o options) (map[string]s
 	}
 	out, err := cmd.Output()
 	if err != nil {
-		return nil, fmt.Errorf("%w: it needs to be root, to make namespaces", err)
+		return nil, fmt.Errorf("%w: this needs root, to create namespaces", err)
 	}
 	var got map[string]string
 	return got, json.Unmarshal(out, &got)
 }
 
-// inside tries the release that stdin names, and writes what it saw to stdout.
+// inside tests the release that stdin names, and writes the verdicts to stdout.
 func inside(ctx context.Context, stdin io.Reader, stdout, stderr io.Writer) error {
 	var j job
 	if err := json.NewDecoder(stdin).Decode(&j); err != nil {
@@ -82,8 +83,8 @@ func inside(ctx context.Context, stdin io.Reader, stdout, stderr io.Writer) erro
 	return json.NewEncoder(stdout).Encode(seen)
 }
 
-// isolate makes the namespaces of this process look like a pod: with a loopback
-// interface, names that lead to our STS, and a CA bundle that trusts it.
+// isolate makes the namespaces of this process look like a pod's: a loopback
+// interface, host names that resolve to our STS, and a CA bundle that trusts it.
 func isolate(dir string, bundle []byte) error {
 	if err := ip(nil, "link set lo up"); err != nil {
 		return err

@@ -1,13 +1,14 @@
-// Command conformance runs real releases of AWS SDKs, as processes of their
-// own, against the real sidecar, and notes how each of them behaves.
+// Command conformance runs real releases of AWS SDKs against the real sidecar,
+// each in its own process, and records how they behave.
 //
-// It exists because the promise of the sidecar is "your old SDK works,
-// unchanged", and an SDK's source is a poor witness: what twenty releases did on
-// the wire differed from what was read out of them.
+// The sidecar promises that "your old SDK works, unchanged". Reading an SDK's
+// source is not enough to check that: the behaviour of twenty releases on the wire
+// differed from what their source suggested.
 //
-// It is started by the script run beside it. Each release is a line of
-// releases.txt; the program that drives it is in clients; what was seen is in
-// results.json, and docs/compatibility.md is generated from that.
+// Start it with the script run in this directory. Each line of releases.txt is a
+// release. The directory clients contains the drivers, the programs that use the
+// SDKs. Verdicts are recorded in results.json, from which docs/compatibility.md is
+// generated.
 package main
 
 import (
@@ -31,27 +32,27 @@ func main() {
 	}
 }
 
-// options are what the command line says.
+// options are the parsed command line.
 type options struct {
 	list   bool   // print the releases
-	quick  bool   // a release and the cases of each that take seconds
-	client string // one release only
-	name   string // one case only
-	update bool   // write what was seen to results.json and docs/compatibility.md
-	docs   bool   // only say whether docs/compatibility.md is that of results.json
-	inside bool   // this process is in namespaces of its own: try one release
+	quick  bool   // only the quick releases and the fast cases
+	client string // only releases whose name contains this
+	name   string // only this case
+	update bool   // write the verdicts to results.json and docs/compatibility.md
+	docs   bool   // only check that docs/compatibility.md is up to date
+	inside bool   // this process has its own namespaces: test one release
 }
 
 func parse(args []string, stderr io.Writer) (o options, err error) {
 	flags := flag.NewFlagSet("conformance", flag.ContinueOnError)
 	flags.SetOutput(stderr)
-	flags.BoolVar(&o.list, "list", false, "print the releases, one a line: language package version")
-	flags.BoolVar(&o.quick, "quick", false, "only the releases marked quick (or those of --client), and the cases that take seconds")
-	flags.StringVar(&o.client, "client", "", "only the release `\"language package version\"`, or those of which that is a part")
-	flags.StringVar(&o.name, "case", "", "only the case of that name")
-	flags.BoolVar(&o.update, "update", false, "write results.json and docs/compatibility.md instead of comparing with them")
-	flags.BoolVar(&o.docs, "docs", false, "only say whether docs/compatibility.md is what results.json makes")
-	flags.BoolVar(&o.inside, "inside", false, "used by the command itself")
+	flags.BoolVar(&o.list, "list", false, "print the releases, one per line: language package version")
+	flags.BoolVar(&o.quick, "quick", false, "run only the releases marked quick (or those selected by --client), and only the fast cases")
+	flags.StringVar(&o.client, "client", "", "run only the releases whose `\"language package version\"` contains this text")
+	flags.StringVar(&o.name, "case", "", "run only the case with this name")
+	flags.BoolVar(&o.update, "update", false, "write results.json and docs/compatibility.md instead of comparing with results.json")
+	flags.BoolVar(&o.docs, "docs", false, "only check that docs/compatibility.md matches results.json")
+	flags.BoolVar(&o.inside, "inside", false, "for internal use")
 	if err := flags.Parse(args); err != nil {
 		return o, err
 	}

@@ -13,9 +13,9 @@ import (
 	"time"
 )
 
-// connectNode returns a listener at the node's metadata address. It is in a
-// network of its own, to which that of this process gets a cable: so the address
-// leads there for as long as nobody makes it the pod's own.
+// connectNode returns a listener at the node's metadata address. The node has its own
+// network namespace, connected to that of this process by a veth pair. The address
+// leads to the node unless it is added to the pod.
 func connectNode() (net.Listener, error) {
 	pod, err := os.Open("/proc/thread-self/ns/net")
 	if err != nil {
@@ -25,8 +25,8 @@ func connectNode() (net.Listener, error) {
 	var ln net.Listener
 	done := make(chan error)
 	go func() {
-		// Never unlocked: the thread is the node's, and ends with this goroutine.
-		// What it starts, and what it opens, is in the node's network too.
+		// Never unlocked: the thread belongs to the node and exits with this
+		// goroutine. Its child processes and sockets are in the node's network too.
 		runtime.LockOSThread()
 		err := listenOnNode(pod, &ln)
 		done <- err
@@ -34,15 +34,15 @@ func connectNode() (net.Listener, error) {
 	if err := <-done; err != nil {
 		return nil, err
 	}
-	// No other way leads out, and IPv6 ends at the loopback interface: what is
-	// tried at any other address fails at once.
+	// There is no other route, and IPv6 exists only on the loopback interface:
+	// a connection to any other address fails at once.
 	return ln, ip(nil, "link set eth0 addrgenmode none", "addr add 10.0.0.2/24 dev eth0", "link set eth0 up",
 		"route add 169.254.169.254/32 dev eth0")
 }
 
 func listenOnNode(pod *os.File, ln *net.Listener) error {
 	if err := syscall.Unshare(syscall.CLONE_NEWNET); err != nil {
-		return fmt.Errorf("making the node's network: %w", err)
+		return fmt.Errorf("creating the node's network: %w", err)
 	}
 	err := ip(pod, "link set lo up", "link add pod type veth peer name eth0 netns /proc/self/fd/3",
 		"addr add 10.0.0.1/24 dev pod", "addr add 169.254.169.254/32 dev pod", "link set pod up")
@@ -53,7 +53,7 @@ func listenOnNode(pod *os.File, ln *net.Listener) error {
 	return err
 }
 
-// ip runs ip for each command, with file, if there is one, as descriptor 3.
+// ip runs ip(8) with each command. A non-nil file becomes file descriptor 3.
 func ip(file *os.File, commands ...string) error {
 	for _, words := range commands {
 		cmd := exec.Command("ip", strings.Fields(words)...)
@@ -67,8 +67,8 @@ func ip(file *os.File, commands ...string) error {
 	return nil
 }
 
-// nodeMetadata is what a pod should never come to: the EC2 metadata service,
-// version 1 and 2, with the credentials of the node's role.
+// nodeMetadata is the EC2 metadata service, versions 1 and 2, with the credentials of
+// the node's role. A pod should never reach it.
 func nodeMetadata(w http.ResponseWriter, r *http.Request) {
 	const list = "/latest/meta-data/iam/security-credentials/"
 	now := time.Now().UTC()

@@ -8,22 +8,22 @@ import (
 	"irsa-sidecar/test/standin"
 )
 
-// The cases of how an SDK gets on over time.
+// Cases about how an SDK behaves over time.
 
-// renewal grants credentials that are within the refresh window of most SDKs
-// from the first, so that the renewed ones are due in seconds.
-func renewal(d door) func(*trial) error {
+// renewal grants credentials that are within the refresh window of most SDKs from the
+// start, so that a renewal takes only seconds.
+func renewal(e endpoint) func(*trial) error {
 	return func(t *trial) error {
 		lifetime := 14 * time.Second
 		if w := t.job.Release.Window; 0 < w && w < time.Minute {
-			lifetime = w * 7 / 2 // so that the sidecar has renewed when the window begins
+			lifetime = w * 7 / 2 // the sidecar has renewed them before the window begins
 		}
-		return renewed(t, d, lifetime, time.Second)
+		return renewed(t, e, lifetime, time.Second)
 	}
 }
 
-// renewalAtWindow grants credentials that come into the refresh window of the
-// SDK soon, or once the sidecar has renewed them, if the window is short.
+// renewalAtWindow grants credentials that soon enter the SDK's refresh window. If the
+// window is short, they enter it after the sidecar has renewed them.
 func renewalAtWindow(t *trial) error {
 	window := t.job.Release.Window
 	if window < time.Minute {
@@ -32,11 +32,11 @@ func renewalAtWindow(t *trial) error {
 	return renewed(t, loopback(), window+10*time.Second, 5*time.Second)
 }
 
-// renewed asks until the key has changed: the sidecar has renewed it by 65 % of
-// its life, and some keep it to its end.
-func renewed(t *trial, d door, lifetime, period time.Duration) error {
+// renewed asks until the key changes. The sidecar renews credentials by 65 % of their
+// life, but some SDKs keep the old ones until they expire.
+func renewed(t *trial, e endpoint, lifetime, period time.Duration) error {
 	t.sts.SetGrantLifetime(lifetime)
-	if err := t.begin(d); err != nil {
+	if err := t.begin(e); err != nil {
 		return err
 	}
 	old, err := t.key()
@@ -55,10 +55,10 @@ func renewed(t *trial, d door, lifetime, period time.Duration) error {
 	return verdict("keeps the first credentials")
 }
 
-// early has STS answer after the client has asked, well within what the sidecar
-// holds a request for.
-func early(t *trial) error {
-	if err := t.start(fullURI+endpoint, noMetadata); err != nil {
+// beforeReady delays the answer of STS until the client has asked, but not for longer
+// than the sidecar holds a request.
+func beforeReady(t *trial) error {
+	if err := t.start(fullURI+credentialsURL, noMetadata); err != nil {
 		return err
 	}
 	t.sts.Next(func(next http.Handler) http.Handler {
@@ -80,17 +80,17 @@ func recovery(t *trial) error {
 	if err := t.startSidecar(); err != nil {
 		return err
 	}
-	if err := t.until(15*time.Second, "the sidecar does not listen", func() bool { return t.answers(endpoint) }); err != nil {
+	if err := t.until(15*time.Second, "the sidecar is not listening", func() bool { return t.answers(credentialsURL) }); err != nil {
 		return err
 	}
-	if err := t.start(fullURI+endpoint, noMetadata); err != nil {
+	if err := t.start(fullURI+credentialsURL, noMetadata); err != nil {
 		return err
 	}
 	if _, err := t.key(); err == nil {
-		return errors.New("it has credentials that nobody gave it")
+		return errors.New("got credentials before STS granted any")
 	}
 	t.sts.Always(nil)
-	err := t.until(30*time.Second, "the sidecar does not recover", func() bool { return len(t.sts.Credentials()) > 0 })
+	err := t.until(30*time.Second, "the sidecar did not recover", func() bool { return len(t.sts.Credentials()) > 0 })
 	if err != nil {
 		return err
 	}
@@ -115,7 +115,7 @@ func restart(t *trial) error {
 	if err := t.serve(); err != nil {
 		return err
 	}
-	// Some ask only at the end of a random part of their window.
+	// Some SDKs begin their window at a random time.
 	for deadline := time.Now().Add(lifetime); time.Now().Before(deadline); time.Sleep(time.Second) {
 		key, err := t.key()
 		if err != nil || key != old {
@@ -131,10 +131,10 @@ func outage(t *trial) error {
 		return err
 	}
 	t.sts.Always(standin.Refuse(http.StatusServiceUnavailable, "ServiceUnavailable", "down"))
-	if err := t.start(fullURI+endpoint, noMetadata); err != nil {
+	if err := t.start(fullURI+credentialsURL, noMetadata); err != nil {
 		return err
 	}
-	// The sidecar fails to renew after 10 to 13 s.
+	// The sidecar tries to renew, and fails, after 10 to 13 s.
 	for deadline := time.Now().Add(15 * time.Second); time.Now().Before(deadline); time.Sleep(time.Second) {
 		if _, err := t.key(); err != nil {
 			return err

@@ -9,14 +9,14 @@ import (
 	"time"
 )
 
-// release is one release of an SDK: a line of releases.txt.
+// release is one release of an SDK, a line of releases.txt.
 type release struct {
 	Language string
 	Package  string
 	Version  string
-	Driver   string        // the directory in clients that installs and drives it
-	Window   time.Duration // how long before expiry the SDK asks again; 0: it keeps nothing
-	Marks    []string      // legacy: the last that lacks web identity; quick: tried by --quick; others are for the driver
+	Driver   string        // the directory in clients with its driver
+	Window   time.Duration // how long before expiry the SDK refreshes credentials; 0: it caches none
+	Marks    []string      // see releases.txt
 }
 
 func (r release) String() string { return r.Language + " " + r.Package + " " + r.Version }

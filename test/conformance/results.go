@@ -11,7 +11,7 @@ import (
 	"slices"
 )
 
-// results are the verdicts: by release, then by case.
+// results are the verdicts, by release and case.
 type results map[string]map[string]string
 
 func sha256sum(b []byte) []byte {
@@ -31,8 +31,8 @@ func (s *suite) readResults() (results, error) {
 	return known, json.Unmarshal(content, &known)
 }
 
-// compare prints a table of what was seen, and returns an error for every
-// verdict that is not the known one.
+// compare prints all verdicts, and returns an error if any differs from the recorded
+// one.
 func (s *suite) compare(seen results) error {
 	known, err := s.readResults()
 	if err != nil {
@@ -51,23 +51,23 @@ func (s *suite) compare(seen results) error {
 			switch want, isKnown := known[name][c.name]; {
 			case !isKnown:
 				unexpected++
-				note = "   NOT KNOWN YET: --update notes it"
+				note = "   NOT RECORDED YET: --update records it"
 			case got != want:
 				unexpected++
-				note = fmt.Sprintf("   UNEXPECTED: known is %q", want)
+				note = fmt.Sprintf("   UNEXPECTED: recorded is %q", want)
 			}
-			fmt.Fprintf(s.out, "   %-16s %s%s\n", c.name, got, note)
+			fmt.Fprintf(s.out, "   %-22s %s%s\n", c.name, got, note)
 		}
 	}
 	fmt.Fprintf(s.out, "\n%d passed, %d failed\n", verdicts-unexpected, unexpected)
 	if unexpected > 0 {
-		return fmt.Errorf("%d verdicts are not those of results.json", unexpected)
+		return fmt.Errorf("%d verdicts differ from results.json", unexpected)
 	}
 	return nil
 }
 
-// update writes what was seen over what is known of these cases, and forgets
-// releases that are not listed any more.
+// update records the verdicts in results.json, drops releases that are no longer
+// listed, and writes docs/compatibility.md.
 func (s *suite) update(seen results) error {
 	known, err := s.readResults()
 	if err != nil {

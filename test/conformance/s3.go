@@ -13,8 +13,8 @@ import (
 	"sync"
 )
 
-// recorder passes requests on to the S3 of a driver, which takes any
-// credentials, and remembers whose those were.
+// recorder forwards requests to the driver's S3 server, which accepts any credentials,
+// and records the credentials of each request.
 type recorder struct {
 	proxy *httputil.ReverseProxy
 
@@ -22,17 +22,17 @@ type recorder struct {
 	signers map[signer]bool
 }
 
-// signer is what a request says of the credentials that it is signed with; it is
-// zero if it is not.
+// signer identifies the credentials that a request is signed with. It is zero for an
+// unsigned request.
 type signer struct{ key, token string }
 
 func newRecorder() *recorder {
-	// Where clients/s3/start has its server.
+	// The address in clients/s3/start.
 	server := &url.URL{Scheme: "http", Host: "127.0.0.1:5001"}
 	return &recorder{proxy: &httputil.ReverseProxy{
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.SetURL(server)
-			r.Out.Host = r.In.Host // the links in an answer lead there
+			r.Out.Host = r.In.Host // links in responses use it
 		},
 		ErrorLog: log.New(io.Discard, "", 0),
 	}}
@@ -51,15 +51,15 @@ func (s *recorder) reset() {
 	s.signers = make(map[signer]bool)
 }
 
-// seen returns who has signed requests.
+// seen returns the signers of all requests.
 func (s *recorder) seen() []signer {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Collect(maps.Keys(s.signers))
 }
 
-// signerRule is for the header of both versions of signatures, and for what the
-// links of the newer one have.
+// signerRule matches the Authorization header of both signature versions, and the
+// X-Amz-Credential parameter of presigned URLs with version 4.
 var signerRule = regexp.MustCompile(`^(?:AWS4-HMAC-SHA256 Credential=|AWS |)([A-Z0-9]+)[/:]`)
 
 func signerOf(r *http.Request) signer {

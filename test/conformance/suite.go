@@ -16,11 +16,11 @@ import (
 	"time"
 )
 
-// suite is what all releases share.
+// suite holds what all releases share.
 type suite struct {
-	dir     string // of this command's source
-	cache   string // of what was installed
-	sidecar string // the binary that is tested, empty: built from this module
+	dir     string // this command's source
+	cache   string // where releases are installed
+	sidecar string // the binary under test; empty: build it from this module
 	out     io.Writer
 	err     io.Writer
 }
@@ -47,7 +47,7 @@ func newSuite(getenv func(string) string, out, err io.Writer) (*suite, error) {
 	}, nil
 }
 
-// choose returns the releases that the command line asks for.
+// choose returns the releases that the command line selects.
 func (s *suite) choose(o options) ([]release, error) {
 	all, err := readReleases(filepath.Join(s.dir, "releases.txt"))
 	if err != nil {
@@ -57,13 +57,13 @@ func (s *suite) choose(o options) ([]release, error) {
 		return o.quick && o.client == "" && !r.marked("quick") || !strings.Contains(r.String(), o.client)
 	})
 	if len(chosen) == 0 {
-		return nil, fmt.Errorf("no release has %q in its line: see --list", o.client)
+		return nil, fmt.Errorf("no release matches %q: see --list", o.client)
 	}
 	return chosen, nil
 }
 
-// run installs the releases, tries each, and compares what it sees with what is
-// known.
+// run installs and tests the releases, and compares the verdicts with the recorded
+// ones.
 func (s *suite) run(ctx context.Context, releases []release, o options) error {
 	if err := s.build(ctx); err != nil {
 		return err
@@ -85,7 +85,7 @@ func (s *suite) run(ctx context.Context, releases []release, o options) error {
 	return s.compare(seen)
 }
 
-// build makes the sidecar that is tested.
+// build builds the sidecar, unless a binary was given.
 func (s *suite) build(ctx context.Context) error {
 	if s.sidecar != "" {
 		path, err := filepath.Abs(s.sidecar)
@@ -100,13 +100,13 @@ func (s *suite) build(ctx context.Context) error {
 	return nil
 }
 
-// home returns where a release is installed.
+// home returns the directory in which a release is installed.
 func (s *suite) home(r release) string {
 	return filepath.Join(s.cache, r.Driver, strings.NewReplacer("/", "_", " ", "@").Replace(r.String()))
 }
 
-// install runs the driver's script, unless it has been run for the release by
-// the same version of the driver.
+// install runs the driver's install script, unless this version of the driver has
+// already installed the release.
 func (s *suite) install(ctx context.Context, r release) error {
 	driver := filepath.Join(s.dir, "clients", r.Driver)
 	stamp, err := fingerprint(driver, r)
@@ -114,7 +114,7 @@ func (s *suite) install(ctx context.Context, r release) error {
 		return err
 	}
 	done := filepath.Join(s.home(r), ".installed")
-	if was, err := os.ReadFile(done); err == nil && string(was) == stamp {
+	if old, err := os.ReadFile(done); err == nil && string(old) == stamp {
 		return nil
 	}
 	if err := errors.Join(os.RemoveAll(s.home(r)), os.MkdirAll(s.home(r), 0o755)); err != nil {
@@ -130,7 +130,7 @@ func (s *suite) install(ctx context.Context, r release) error {
 	return os.WriteFile(done, []byte(stamp), 0o644)
 }
 
-// try tries the releases, two at a time, each in namespaces of its own.
+// try tests the releases, several at a time, each in its own namespaces.
 func (s *suite) try(ctx context.Context, releases []release, o options) (results, error) {
 	seen := make(results)
 	var (
@@ -138,11 +138,11 @@ func (s *suite) try(ctx context.Context, releases []release, o options) (results
 		errs []error
 		wg   sync.WaitGroup
 	)
-	free := make(chan struct{}, s.width(o))
+	slots := make(chan struct{}, s.width(o))
 	for _, r := range releases {
 		wg.Go(func() {
-			free <- struct{}{}
-			defer func() { <-free }()
+			slots <- struct{}{}
+			defer func() { <-slots }()
 			start := time.Now()
 			got, err := s.outside(ctx, r, o)
 			mu.Lock()
@@ -152,14 +152,14 @@ func (s *suite) try(ctx context.Context, releases []release, o options) (results
 				return
 			}
 			seen[r.String()] = got
-			fmt.Fprintf(s.out, "tried %d/%d %s in %s\n", len(seen), len(releases), r, time.Since(start).Round(100*time.Millisecond))
+			fmt.Fprintf(s.out, "tested %d/%d %s in %s\n", len(seen), len(releases), r, time.Since(start).Round(100*time.Millisecond))
 		})
 	}
 	wg.Wait()
 	return seen, errors.Join(errs...)
 }
 
-// width is how many releases are tried at a time: a full run mostly waits for
+// width returns how many releases are tested at a time. A full run mostly waits for
 // renewals.
 func (s *suite) width(o options) int {
 	if o.quick {
@@ -168,7 +168,7 @@ func (s *suite) width(o options) int {
 	return 12
 }
 
-// fingerprint changes when a driver's files do, or what it is told.
+// fingerprint changes when the driver's files or its arguments change.
 func fingerprint(driver string, r release) (string, error) {
 	var b bytes.Buffer
 	err := filepath.WalkDir(driver, func(path string, d os.DirEntry, err error) error {

@@ -20,9 +20,9 @@ import (
 	"irsa-sidecar/test/standin"
 )
 
-const endpoint = "http://127.0.0.1:9911/v1/credentials"
+const credentialsURL = "http://127.0.0.1:9911/v1/credentials"
 
-// trial is one case with one release.
+// trial runs one case with one release.
 type trial struct {
 	job    job
 	world  *world
@@ -31,19 +31,19 @@ type trial struct {
 
 	ctx     context.Context
 	sts     *standin.STS
-	address string // that link-local has made the pod's
+	address string // the address that link-local added to the pod
 	sidecar *exec.Cmd
 	client  *client
-	log     *os.File // what sidecar and client said
+	log     *os.File // output of sidecar and client
 }
 
-// verdict is an error that ends a case which is not ok, but which went as it
-// does with this release.
+// verdict is an error that ends a case with a verdict other than "ok". It describes
+// what the release did. Any other error has the verdict "error" and is printed.
 type verdict string
 
 func (v verdict) Error() string { return string(v) }
 
-// try returns the verdict of a case: ok, or what else was seen.
+// try runs a case and returns its verdict: "ok", or what happened instead.
 func (t *trial) try(ctx context.Context, c testCase) (string, error) {
 	if reason := c.reason(t.job.Release); reason != "" {
 		return "n/a: " + reason, nil
@@ -77,7 +77,7 @@ func (t *trial) try(ctx context.Context, c testCase) (string, error) {
 	return "error", nil
 }
 
-// startSidecar starts the sidecar and does not wait for anything.
+// startSidecar starts the sidecar without waiting for anything.
 func (t *trial) startSidecar(environment ...string) error {
 	t.sidecar = exec.Command(t.job.Sidecar)
 	t.sidecar.Env = append([]string{
@@ -96,12 +96,12 @@ func (t *trial) serve(environment ...string) error {
 	if err := t.startSidecar(environment...); err != nil {
 		return err
 	}
-	return t.until(15*time.Second, "no credentials from the sidecar", func() bool {
-		return len(t.sts.Credentials()) > 0 && t.answers(endpoint)
+	return t.until(15*time.Second, "the sidecar got no credentials", func() bool {
+		return len(t.sts.Credentials()) > 0 && t.answers(credentialsURL)
 	})
 }
 
-// answers tells whether anything answers at a URL.
+// answers reports whether anything answers at a URL.
 func (t *trial) answers(url string) bool {
 	r, err := http.NewRequestWithContext(t.ctx, http.MethodGet, url, nil)
 	if err != nil {
@@ -114,16 +114,17 @@ func (t *trial) answers(url string) bool {
 	return err == nil
 }
 
-func (t *trial) until(limit time.Duration, otherwise string, there func() bool) error {
-	for deadline := time.Now().Add(limit); !there(); time.Sleep(20 * time.Millisecond) {
+// until waits until done returns true, or returns an error with the text problem.
+func (t *trial) until(limit time.Duration, problem string, done func() bool) error {
+	for deadline := time.Now().Add(limit); !done(); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			return errors.New(otherwise)
+			return errors.New(problem)
 		}
 	}
 	return nil
 }
 
-// stopSidecar ends the sidecar the hard way, as the kernel does.
+// stopSidecar kills the sidecar with SIGKILL, as the kernel does.
 func (t *trial) stopSidecar() {
 	if t.sidecar != nil && t.sidecar.Process != nil {
 		t.sidecar.Process.Kill()
@@ -160,22 +161,22 @@ func (t *trial) served() (int, error) {
 	return strconv.Atoi(string(match[1]))
 }
 
-// client is a program with the SDK. It reads questions, one a line, and writes
-// an answer to each, a line of JSON.
+// client is a program that uses the SDK. It reads questions, one per line, and writes
+// each answer as a line of JSON.
 type client struct {
 	cmd     *exec.Cmd
 	ask     io.WriteCloser
 	answers *bufio.Reader
 }
 
-// answer has an Error or the rest.
+// answer has either Error or the other fields.
 type answer struct {
 	ARN   string `json:"arn"`
 	Key   string `json:"key"`
 	Error string `json:"error"`
 }
 
-// start starts a client. It is given nothing but what is said here.
+// start starts a client. Its environment contains only the variables set here.
 func (t *trial) start(environment ...string) error {
 	cmd := exec.Command("bash", "-euo", "pipefail", filepath.Join(t.job.Driver, "client"))
 	cmd.Dir = t.job.Home
@@ -209,27 +210,27 @@ func (c *client) question(text string, a *answer) error {
 	}
 	line, err := c.answers.ReadBytes('\n')
 	if err != nil {
-		return fmt.Errorf("the client ended: %w", err)
+		return fmt.Errorf("the client exited: %w", err)
 	}
 	return json.Unmarshal(line, a)
 }
 
 func (c *client) end() {
 	c.ask.Close()
-	// Its whole group: some drivers start more processes than one.
+	// The whole process group: some drivers start several processes.
 	syscall.Kill(-c.cmd.Process.Pid, syscall.SIGKILL)
 	c.cmd.Wait()
 }
 
-// say asks the client a question; an error that the SDK reports is not one of
-// say's.
+// say asks the client a question. An error that the SDK reports is in the answer; say
+// does not return it.
 func (t *trial) say(question string) (a answer, err error) {
 	done := make(chan error, 1)
 	go func() { done <- t.client.question(question, &a) }()
 	select {
 	case err := <-done:
-		if errors.Is(err, io.EOF) { // a driver that does not even start fails before
-			return a, verdict("ends")
+		if errors.Is(err, io.EOF) { // a driver that cannot start has failed already
+			return a, verdict("exits")
 		}
 		if a.Error != "" {
 			fmt.Fprintf(t.log, "%s: %s\n", question, a.Error)
@@ -240,7 +241,7 @@ func (t *trial) say(question string) (a answer, err error) {
 	}
 }
 
-// key asks the client for the key id that it would sign with.
+// key asks the client for the access key ID that it would sign with.
 func (t *trial) key() (string, error) {
 	a, err := t.say("key")
 	switch {
@@ -249,14 +250,14 @@ func (t *trial) key() (string, error) {
 	case a.Error != "":
 		return "", verdict("fails")
 	case a.Key == "":
-		return "", verdict("takes the error for credentials")
+		return "", verdict("treats the error as credentials")
 	case a.Key == nodeKey:
 		return "", verdict("the node's role")
 	}
 	return a.Key, nil
 }
 
-// roleOf returns the role of a key id.
+// roleOf returns the role that an access key ID belongs to.
 func (t *trial) roleOf(key string) string {
 	for _, c := range t.sts.Credentials() {
 		if c.AccessKeyID == key {

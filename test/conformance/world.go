@@ -31,17 +31,17 @@ const (
 	metadata    = "169.254.169.254:80"
 )
 
-// stsNames returns the names at which SDKs look for STS: the region's, and the
-// global one of older releases.
+// stsNames returns the host names that SDKs use for STS: the regional one, and the
+// global one, which older releases use.
 func stsNames() []string { return []string{"sts." + region + ".amazonaws.com", "sts.amazonaws.com"} }
 
-// world is the outside of a pod: STS at its real names, the node's metadata
-// service, the way to an S3, and a proxy that leads nowhere.
+// world is the environment of a pod: STS at its real names, the node's metadata
+// service, S3, and a proxy that rejects every request.
 type world struct {
 	issuer  *standin.Issuer
-	sts     atomic.Pointer[standin.STS] // of the case that is being tried
+	sts     atomic.Pointer[standin.STS] // the STS of the current case
 	volume  *standin.Volume
-	bundle  string // the file of the CA that STS is certified by
+	bundle  string // the CA bundle file that STS's certificate verifies against
 	s3      *recorder
 	proxied atomic.Int64
 }
@@ -52,7 +52,7 @@ func newWorld(dir string) (*world, error) {
 		return nil, err
 	}
 	if err := isolate(dir, authority); err != nil {
-		return nil, fmt.Errorf("making the pod's surroundings: %w", err)
+		return nil, fmt.Errorf("setting up the pod's namespaces: %w", err)
 	}
 	w := &world{
 		issuer: standin.NewIssuer("https://oidc.eks." + region + ".amazonaws.com/id/EXAMPLE"),
@@ -64,21 +64,21 @@ func newWorld(dir string) (*world, error) {
 	sts := http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { w.sts.Load().ServeHTTP(rw, r) })
 	node, err := connectNode()
 	if err != nil {
-		return nil, fmt.Errorf("making the node: %w", err)
+		return nil, fmt.Errorf("setting up the node: %w", err)
 	}
 	serve(node, http.HandlerFunc(nodeMetadata))
-	nowhere := http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+	deadEnd := http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		w.proxied.Add(1)
-		http.Error(rw, "this proxy leads nowhere", http.StatusForbidden)
+		http.Error(rw, "this proxy rejects every request", http.StatusForbidden)
 	})
 	return w, errors.Join(
 		listen("127.0.0.1:443", sts, certificate),
 		listen("127.0.0.1:5000", w.s3, nil),
-		listen(proxy, nowhere, nil),
+		listen(proxy, deadEnd, nil),
 	)
 }
 
-// reset makes an STS that knows nothing but two roles.
+// reset replaces the STS with a new one that has only two roles.
 func (w *world) reset() *standin.STS {
 	sts := standin.NewSTS(w.issuer)
 	sts.AddRole(standin.Role{ARN: sidecarRole})
@@ -101,15 +101,15 @@ func listen(address string, handler http.Handler, certificate *tls.Certificate) 
 	return nil
 }
 
-// serve serves until the process ends.
+// serve serves until the process exits.
 func serve(ln net.Listener, handler http.Handler) {
 	server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second, ErrorLog: log.New(io.Discard, "", 0)}
 	go server.Serve(ln)
 }
 
-// certify returns a certificate for names, and that of the authority that has
-// issued it, in PEM form. They are two: rustls refuses an authority's own
-// certificate as a server's.
+// certify returns a server certificate for names, and in PEM form the CA certificate
+// that it was issued under. They are separate because rustls rejects a CA certificate
+// as a server certificate.
 func certify(names []string) (*tls.Certificate, []byte, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

@@ -1,5 +1,5 @@
-"""A program with the AWS Common Runtime, which brings a chain of credentials
-providers but no client of a service: that is made of what it brings."""
+"""A program with the AWS Common Runtime. The runtime has a chain of credentials
+providers but no service clients, so this program signs and sends its own requests."""
 import json
 import os
 import re

@@ -10,7 +10,7 @@ connection = None
 
 
 def sts():
-    """Made at the first question, and again while there are no credentials."""
+    """Connects at the first question, and again until there are credentials."""
     global connection
     if connection is None:
         connection = boto.connect_sts()
@@ -23,7 +23,7 @@ def reply(question):
     if question == "key":
         return {"key": sts().provider.access_key}
     if question == "identity":
-        # It has no method for that, which is newer than it.
+        # boto is older than this call and has no method for it.
         body = sts().make_request("GetCallerIdentity", {}, verb="POST").read().decode()
         return {"arn": re.search("<Arn>(.*)</Arn>", body).group(1)}
     raise ValueError("unknown question " + question)

@@ -19,7 +19,7 @@ async function reply(word, n) {
     case 'identity':
       return { arn: /<Arn>(.*)<\/Arn>/.exec(await send(await sign()))[1] };
     case 'key':
-      // It shows its credentials in no other way.
+      // There is no other way to see its credentials.
       return { key: /Credential=([^/]+)/.exec((await sign()).Authorization)[1] };
     case 'sign':
       for (let i = 0; i < Number(n); i++) {

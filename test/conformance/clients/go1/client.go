@@ -15,8 +15,8 @@ import (
 func main() {
 	questions := bufio.NewScanner(os.Stdin)
 	answers := json.NewEncoder(os.Stdout)
-	os.Stdout = os.Stderr // where the SDK's logger writes
-	sess := session.New() // NewSession is younger than the oldest release
+	os.Stdout = os.Stderr // the SDK's logger writes to os.Stdout
+	sess := session.New() // the oldest release has no NewSession
 	for questions.Scan() {
 		answer, err := reply(sess, questions.Text())
 		if err != nil {

@@ -17,7 +17,7 @@ import java.security.cert.CertificateFactory;
 
 /** A program with the AWS SDK for Java, version 1. */
 public class Client {
-    /** What every client of the SDK uses that is not told otherwise. */
+    /** The default of every client of the SDK. */
     private static final AWSCredentialsProvider provider = DefaultAWSCredentialsProviderChain.getInstance();
 
     public static void main(String[] args) throws Exception {
@@ -63,7 +63,7 @@ public class Client {
         return "{\"" + name + "\": \"" + text + "\"}";
     }
 
-    /** Java reads no PEM file, only a store of its own. */
+    /** Java cannot read PEM files, only its own key stores. */
     private static void trust(String certificate) throws Exception {
         KeyStore store = KeyStore.getInstance("JKS");
         store.load(null, null);

@@ -61,7 +61,7 @@ public class Client {
         return "{\"" + name + "\": \"" + text + "\"}";
     }
 
-    /** Java reads no PEM file, only a store of its own. */
+    /** Java cannot read PEM files, only its own key stores. */
     private static void trust(String certificate) throws Exception {
         KeyStore store = KeyStore.getInstance("JKS");
         store.load(null, null);

@@ -1,11 +1,11 @@
-// A program with the AWS SDK for JavaScript, version 2. Its syntax is that of
+// A program with the AWS SDK for JavaScript, version 2. It uses only the syntax of
 // Node 8.
 'use strict';
 
 const AWS = require('aws-sdk');
 const answer = require('./questions');
 
-// A client has a configuration, and so credentials, of its own.
+// Each client has its own configuration, and so its own credentials.
 const sts = new AWS.STS();
 
 async function reply(word, n) {
@@ -30,8 +30,8 @@ function get() {
   return new Promise((resolve, reject) => sts.config.getCredentials(err => err ? reject(err) : resolve()));
 }
 
-// sign takes a moment, as a call does: old releases leave requests to the
-// endpoint behind, and a thousand at a time are more than it bears.
+// sign pauses briefly, as a real call does. Old releases leave requests to the endpoint
+// open, and it does not accept a thousand at a time.
 function sign() {
   return new Promise((resolve, reject) =>
     sts.getCallerIdentity().presign(60, err => err ? reject(err) : setTimeout(resolve, 1)));

@@ -2,7 +2,7 @@
 
 const readline = require('readline');
 
-// answer answers the questions on stdin, one at a time and in their order.
+// answer answers the questions on stdin, one at a time and in order.
 module.exports = function answer(reply) {
   let last = Promise.resolve();
   readline.createInterface({ input: process.stdin }).on('line', question => {

@@ -23,8 +23,8 @@ async function reply(word, n) {
   throw new Error(`unknown question ${word}`);
 }
 
-// sign has the whole of a call be made but for the request itself, which would
-// give what goes on in the background a turn too.
+// sign makes a complete call, except that it sends no request. setImmediate lets
+// background work run, as sending the request would.
 function sign() {
   const command = new GetCallerIdentityCommand({});
   const unsent = () => async () => {

@@ -42,7 +42,7 @@ function reply(string $question): array
         case 'hello':
             return [];
         case 'identity':
-            credentials(); // without any, it sends a request that is not signed
+            credentials(); // fails if there are none: the SDK would send an unsigned request
             return ['arn' => (new StsClient($configuration, $provider))->getCallerIdentity()->getArn()];
         case 'key':
             return ['key' => credentials()->getAccessKeyId()];

@@ -1,4 +1,4 @@
-"""A program with botocore, or with boto3 if that is installed."""
+"""A program with boto3 if that is installed, otherwise with botocore."""
 
 import json
 import sys

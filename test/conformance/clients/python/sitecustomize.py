@@ -1,7 +1,7 @@
-"""Lends Python 3.11 what releases of 2017 to 2019 take for granted.
+"""Adds to Python 3.11 what SDK releases of 2017 to 2019 expect.
 
-Names of collections went in Python 3.10, inspect.getargspec in 3.11. Nothing of
-the SDK itself is changed.
+Python 3.10 removed aliases from collections, and 3.11 removed inspect.getargspec.
+The SDK itself is not changed.
 """
 
 import collections

@@ -22,7 +22,7 @@ def wait():
             return call("GET", REGISTRY)
         except OSError:
             time.sleep(0.1)
-    raise RuntimeError("the registry does not listen")
+    raise RuntimeError("the registry is not listening")
 
 
 def digest(content):
@@ -30,7 +30,7 @@ def digest(content):
 
 
 def push(content):
-    """Pushes a blob, and returns what a manifest says about it."""
+    """Pushes a blob, and returns its size and digest for a manifest."""
     upload = call("POST", REGISTRY + "app/blobs/uploads/", b"").headers["Location"]
     stream = "application/octet-stream"
     upload = call("PATCH", upload, content, Content_Type=stream).headers["Location"]
@@ -42,7 +42,7 @@ def pull(kind, name, **headers):
     return call("GET", REGISTRY + "app/%s/%s" % (kind, name), **headers).read()
 
 
-# The bucket is there before the registry is, and is none of its doing.
+# The registry does not create its bucket.
 call("PUT", "http://127.0.0.1:5001/bucket", b"")
 wait()
 config = push(json.dumps({"architecture": "amd64", "os": "linux"}).encode())
@@ -53,7 +53,7 @@ manifest = json.dumps({"schemaVersion": 2, "mediaType": MANIFEST, "config": conf
 call("PUT", REGISTRY + "app/manifests/latest", manifest, Content_Type=MANIFEST)
 
 pulled = pull("manifests", "latest", Accept=MANIFEST)
-assert pulled == manifest, "another manifest"
-assert pull("manifests", digest(manifest), Accept=MANIFEST) == manifest, "another manifest by its digest"
+assert pulled == manifest, "the manifest differs"
+assert pull("manifests", digest(manifest), Accept=MANIFEST) == manifest, "the manifest by digest differs"
 for blob in [config, layer]:
-    assert digest(pull("blobs", blob["digest"])) == blob["digest"], "another blob"
+    assert digest(pull("blobs", blob["digest"])) == blob["digest"], "the blob differs"

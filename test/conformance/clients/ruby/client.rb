@@ -4,8 +4,8 @@ require 'aws-sdk-core'
 
 $stdout.sync = true
 
-# Resolved at the first question, and again while there are none, as by a
-# program that makes its client when it needs it.
+# Resolves credentials at the first question, and again until there are some, like a
+# program that creates its client when it needs it.
 def sts
   return @sts if @sts&.config&.credentials&.set?
 

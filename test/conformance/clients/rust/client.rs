@@ -9,7 +9,7 @@ use aws_sdk_sts::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_sts::error::{BoxError, DisplayErrorContext};
 use aws_sdk_sts::Client;
 
-/// Keeps the key that a request was signed with, and the request from being sent.
+/// Records the key that a request was signed with, and stops the request.
 #[derive(Clone, Debug, Default)]
 struct Key(Arc<Mutex<Option<String>>>);
 
@@ -27,7 +27,7 @@ impl Intercept for Key {
         let header = context.request().headers().get("authorization").unwrap_or_default();
         let key = header.split_once("Credential=").and_then(|(_, rest)| rest.split_once('/'));
         *self.0.lock().unwrap() = key.map(|(key, _)| key.to_owned());
-        Err("signed, and not sent".into())
+        Err("signed but not sent".into())
     }
 }
 
@@ -38,7 +38,7 @@ async fn sign(client: &Client) -> Result<String, String> {
     signed.ok_or_else(|| format!("{}", DisplayErrorContext(sent.unwrap_err())))
 }
 
-/// Returns the name and the value of what is asked for.
+/// Returns the name and the value of the answer.
 async fn reply(client: &Client, question: &str) -> Result<(&'static str, String), String> {
     match question.split_once(' ').unwrap_or((question, "")) {
         ("hello", _) => Ok(("hello", String::new())),

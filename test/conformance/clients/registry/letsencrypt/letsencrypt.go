@@ -1,6 +1,5 @@
-// Package letsencrypt is in the place of a module that is not to be had any
-// more. The registry needs it to be built, and uses it if it serves https with
-// certificates from Let's Encrypt.
+// Package letsencrypt replaces a module that is no longer available. The registry
+// imports it, and uses it only to serve HTTPS with certificates from Let's Encrypt.
 package letsencrypt
 
 import (
