@@ -18,7 +18,7 @@ import (
 )
 
 func TestDashboardHasGrafanasSchema(t *testing.T) {
-	// What is not registered is not checked.
+	// Only registered panel types are checked.
 	plugins := cog.NewRuntime()
 	plugins.RegisterPanelcfgVariant(bargauge.VariantConfig())
 	plugins.RegisterPanelcfgVariant(stat.VariantConfig())
@@ -27,7 +27,7 @@ func TestDashboardHasGrafanasSchema(t *testing.T) {
 	plugins.RegisterPanelcfgVariant(timeseries.VariantConfig())
 	known := map[string]bool{"row": true, "bargauge": true, "stat": true, "state-timeline": true, "table": true, "timeseries": true}
 
-	//lint:ignore SA1019 Grafana 9 knows no newer schema
+	//lint:ignore SA1019 Grafana 9 does not support a newer schema
 	var d dashboard.Dashboard
 	if err := unempty(d.UnmarshalJSONStrict([]byte(applied(t).dashboard))); err != nil {
 		t.Fatal(err)
@@ -42,8 +42,8 @@ func TestDashboardHasGrafanasSchema(t *testing.T) {
 	}
 }
 
-// unempty turns an empty list of errors, which strict decoding returns where it
-// should return nil, into nil.
+// unempty turns an empty list of errors into nil. Strict decoding returns such a list
+// when it succeeds.
 func unempty(err error) error {
 	if errs, ok := errors.AsType[cog.BuildErrors](err); ok && len(errs) == 0 {
 		return nil
@@ -51,7 +51,7 @@ func unempty(err error) error {
 	return err
 }
 
-// panel is what the tests need of one.
+// panel has the fields of a panel that the tests need.
 type panel struct {
 	ID          int
 	Type        string
@@ -61,13 +61,13 @@ type panel struct {
 	Datasource  struct{ UID string }
 	Targets     []json.RawMessage
 	FieldConfig struct{ Defaults struct{ Unit string } }
-	Panels      []panel // of a row that is collapsed
+	Panels      []panel // in a collapsed row
 
 	row     string // the first word of the row's title
 	queries []prometheus.Dataquery
 }
 
-// panels returns all panels, rows and what is in collapsed ones.
+// panels returns all panels, including rows and the panels in collapsed rows.
 func panels(t *testing.T) (all []panel) {
 	t.Helper()
 	var d struct{ Panels []panel }
@@ -99,12 +99,12 @@ func TestDashboardLayout(t *testing.T) {
 	taken := map[[2]int]string{}
 	for _, p := range panels(t) {
 		if other, ok := ids[p.ID]; ok {
-			t.Errorf("%s has the id %d of %s", p.Title, p.ID, other)
+			t.Errorf("%s and %s have the same id, %d", p.Title, other, p.ID)
 		}
 		ids[p.ID] = p.Title
 		at := p.GridPos
 		if at.W < 1 || at.H < 1 || at.X < 0 || at.X+at.W > 24 {
-			t.Errorf("%s does not lie within the grid's 24 columns: %+v", p.Title, at)
+			t.Errorf("%s exceeds the 24 columns of the grid: %+v", p.Title, at)
 		}
 		for x := at.X; x < at.X+at.W; x++ {
 			for y := at.Y; y < at.Y+at.H; y++ {
@@ -122,10 +122,10 @@ func TestDashboardLayout(t *testing.T) {
 
 func checkPanel(t *testing.T, p panel) {
 	if !strings.HasSuffix(p.Description, ".") {
-		t.Errorf("%s: want a description in a sentence, got %q", p.Title, p.Description)
+		t.Errorf("%s: want a description that ends with a full stop, got %q", p.Title, p.Description)
 	}
 	if p.Datasource.UID != "${datasource}" {
-		t.Errorf("%s: want the variable's data source, got %q", p.Title, p.Datasource.UID)
+		t.Errorf("%s: want the data source ${datasource}, got %q", p.Title, p.Datasource.UID)
 	}
 	if p.FieldConfig.Defaults.Unit == "" && p.Type != "state-timeline" {
 		t.Errorf("%s: want a unit", p.Title)
@@ -135,10 +135,10 @@ func checkPanel(t *testing.T, p panel) {
 	}
 }
 
-// selector is a metric in a query, with what follows its name.
+// selector matches a metric in a query, with its label matchers.
 var selector = regexp.MustCompile(`\b(irsa_sidecar_\w+|process_\w+|up\b)(\{[^}]*\})?`)
 
-func TestDashboardQueriesHeedTheVariables(t *testing.T) {
+func TestDashboardQueriesUseTheVariables(t *testing.T) {
 	for _, p := range panels(t) {
 		want := `{namespace=~"$namespace"`
 		if p.row == "Workload" {
@@ -147,7 +147,7 @@ func TestDashboardQueriesHeedTheVariables(t *testing.T) {
 		for _, q := range p.queries {
 			for _, found := range selector.FindAllString(q.Expr, -1) {
 				if _, matchers, _ := strings.Cut(found, "{"); !strings.HasPrefix("{"+matchers, want) {
-					t.Errorf("%s: %s: want it to begin with %s", p.Title, found, want)
+					t.Errorf("%s: %s: want matchers that begin with %s", p.Title, found, want)
 				}
 			}
 		}
@@ -173,13 +173,13 @@ func variables(t *testing.T) map[string]string {
 		switch v.Type {
 		case "datasource":
 		case "query":
-			// Grafana asks with the query, and shows the definition.
+			// Grafana runs the query and displays the definition.
 			if query, ok := v.Query.(map[string]any); !ok || query["query"] != v.Definition {
 				t.Errorf("$%s: want the definition %s as its query, got %v", v.Name, v.Definition, v.Query)
 			}
 			definitions[v.Name] = v.Definition
 		default:
-			t.Errorf("$%s: no test knows variables of the type %s", v.Name, v.Type)
+			t.Errorf("$%s: the tests do not support variables of type %s", v.Name, v.Type)
 		}
 	}
 	return definitions

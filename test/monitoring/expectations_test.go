@@ -6,15 +6,15 @@ import (
 	"testing"
 )
 
-// expectation is what a query must have returned when the sidecars of world have
-// been through their good and bad minutes: neither less nor more.
+// expectation is the required result of a query after everything that happens in world.
 type expectation struct {
-	by    []string // the labels that tell series apart, if there are several
-	want  []string // their values
-	value *float64 // the last value of the only series
+	by    []string // the labels that distinguish the series, if there are several
+	want  []string // the values of those labels
+	value *float64 // the last value of a single series
 }
 
-// series expects a series for each of the values, divided by spaces, of labels.
+// series expects one series for each value of the labels by. Values of several labels
+// are separated by spaces.
 func series(by []string, want ...string) expectation { return expectation{by: by, want: want} }
 
 // value expects one series whose last value is v.
@@ -42,9 +42,9 @@ func (e expectation) check(t *testing.T, got result) {
 	case !ok:
 		t.Error("want a series, got none")
 	case e.value != nil && v != *e.value:
-		t.Errorf("want %v in the end, got %v", *e.value, v)
+		t.Errorf("want %v at the end, got %v", *e.value, v)
 	case e.value == nil && v <= 0:
-		t.Errorf("want more than 0 in the end, got %v", v)
+		t.Errorf("want more than 0 at the end, got %v", v)
 	}
 }
 
@@ -55,16 +55,16 @@ func wantSame(t *testing.T, what string, want, got map[string]bool) {
 	}
 }
 
-// expectations returns what each query must have returned, by its key. No alert
-// expects the pods good and renewing.
+// expectations returns the expectation for each query, by key. No alert may fire for the
+// pods good and renewing.
 func expectations() map[string]expectation {
 	var (
-		pod       = []string{"pod"}
-		everybody = []string{"good", "renewing", "denied", "outage", "stale", "refusing"}
-		served    = []string{"good", "renewing", "outage", "stale", "refusing"}
-		reasons   = slices.Collect(maps.Keys(wrong()))
-		results   = []string{"success", "AccessDenied", "other", "network"}
-		statuses  = []string{"200", "400", "401", "403", "404", "405", "503"}
+		pod      = []string{"pod"}
+		all      = []string{"good", "renewing", "denied", "outage", "stale", "refusing"}
+		served   = []string{"good", "renewing", "outage", "stale", "refusing"}
+		reasons  = slices.Collect(maps.Keys(badRequests()))
+		results  = []string{"success", "AccessDenied", "other", "network"}
+		statuses = []string{"200", "400", "401", "403", "404", "405", "503"}
 	)
 	var refusing []string
 	for _, reason := range reasons {
@@ -85,7 +85,7 @@ func expectations() map[string]expectation {
 		"Fleet: Not scraped":                     value(1),
 		"Fleet: Refreshing fails, by code":       series([]string{"code"}, "AccessDenied", "other", "network"),
 		"Fleet: Failing now":                     series([]string{"pod", "code"}, "denied AccessDenied", "outage other", "outage network"),
-		"Fleet: Next to expire":                  series(pod, everybody...),
+		"Fleet: Next to expire":                  series(pod, all...),
 		"Fleet: STS latency":                     positive(),
 		"Fleet: STS latency B":                   positive(),
 		"Fleet: STS latency C":                   positive(),
@@ -94,18 +94,18 @@ func expectations() map[string]expectation {
 		"Fleet: Requests, by status":             series([]string{"code"}, statuses...),
 		"Fleet: Versions":                        series([]string{"version"}, "(devel)"),
 
-		"Workload: Credentials: time left":          series(pod, everybody...),
+		"Workload: Credentials: time left":          series(pod, all...),
 		"Workload: Refreshing fails":                series([]string{"pod", "code"}, "denied AccessDenied", "outage other", "outage network"),
-		"Workload: Next attempt in":                 series(pod, everybody...),
+		"Workload: Next attempt in":                 series(pod, all...),
 		"Workload: Time since last success":         series(pod, served...),
 		"Workload: Refreshes per minute, by result": series([]string{"result"}, results...),
-		"Workload: Token: time left":                series(pod, everybody...),
-		"Workload: Token: replacements":             series(pod, everybody...),
+		"Workload: Token: time left":                series(pod, all...),
+		"Workload: Token: replacements":             series(pod, all...),
 		"Workload: STS: average latency":            series(pod, "denied", "outage", "renewing"),
 		"Workload: Requests, by status":             series([]string{"code"}, statuses...),
 		"Workload: Refused requests, by reason":     series([]string{"reason"}, reasons...),
-		"Workload: Memory":                          series(pod, everybody...),
-		"Workload: CPU":                             series(pod, everybody...),
+		"Workload: Memory":                          series(pod, all...),
+		"Workload: CPU":                             series(pod, all...),
 		"Workload: Builds":                          series([]string{"pod", "version"}, "good (devel)", "renewing (devel)", "denied (devel)", "outage (devel)", "stale (devel)", "refusing (devel)"),
 	}
 }

@@ -15,55 +15,56 @@ import (
 	"irsa-sidecar/test/standin"
 )
 
-// TestQueries has a real Prometheus scrape real sidecars through good and bad
-// minutes, and then looks at everything that is asked of it.
+// TestQueries lets a real Prometheus scrape real sidecars, healthy and failing ones, and
+// then checks every query of the alerts and the dashboard.
 func TestQueries(t *testing.T) {
-	// Ends everything before go test's own time limit, which would leave processes.
+	// Shorter than go test's own timeout, which would leave processes behind.
 	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Minute)
 	t.Cleanup(cancel)
 	start := time.Now()
 	w := newWorld(ctx, t)
 	prom := startPrometheus(ctx, t, w.all())
 
-	t.Log("waiting for credentials to end while STS fails")
+	t.Log("waiting for credentials to expire while STS fails")
 	until(ctx, t, time.Minute, func() error {
-		return wantAlert(ctx, prom, "IRSASidecarCredentialsExpiring firing outage", "getting new ones fails with")
+		return wantAlert(ctx, prom, "IRSASidecarCredentialsExpiring firing outage", "refreshes fail with")
 	})
 	w.renewing.publish(t, time.Hour)
 	t.Log("waiting for two minutes without credentials")
 	until(ctx, t, 4*time.Minute, func() error { return wantAlerts(ctx, prom) })
 
 	end := time.Now()
-	// In steps that lead to the end, where the last alert has just begun to fire.
+	// The last step must fall on end, because the last alert has just started to fire.
 	history := prometheusv1.Range{Start: end.Add(-end.Sub(start).Truncate(time.Second)), End: end, Step: time.Second}
-	t.Logf("asking about the %s that Prometheus has seen", end.Sub(start).Round(time.Second))
+	t.Logf("querying the last %s", end.Sub(start).Round(time.Second))
 	for _, q := range queries(t) {
 		t.Run(q.key, func(t *testing.T) { checkQuery(ctx, t, prom, q, history) })
 	}
-	t.Run("expectations", everyExpectationIsOfAQuery)
+	t.Run("expectations", checkExpectations)
 	t.Run("variables", func(t *testing.T) { checkVariables(ctx, t, prom, w.scraped()) })
 	t.Run("metrics", func(t *testing.T) { checkMetrics(ctx, t, prom, start, end) })
 }
 
-// world is the sidecars that Prometheus scrapes.
+// world contains the sidecars that Prometheus scrapes.
 type world struct {
-	good     *pod // all is well
-	renewing *pod // all is well, in seconds what else takes hours
-	denied   *pod // STS refuses from the start
+	good     *pod // healthy
+	renewing *pod // healthy; renews within seconds what usually takes hours
+	denied   *pod // STS denies access from the start
 	outage   *pod // STS fails after the first credentials, in two ways
 	stale    *pod // the token expires and is not replaced
-	refusing *pod // is asked wrongly
+	refusing *pod // gets bad requests
 	gone     *pod // cannot be scraped
 }
 
 func (w *world) scraped() []*pod {
-	// The outage last: it has only seconds, and Prometheus is to see them.
+	// outage comes last: its credentials are valid for seconds only, and Prometheus must
+	// see them.
 	return []*pod{w.good, w.renewing, w.denied, w.stale, w.refusing, w.outage}
 }
 
 func (w *world) all() []*pod { return append(w.scraped(), w.gone) }
 
-// newWorld starts the sidecars and what asks them.
+// newWorld starts the sidecars, and clients that keep making requests.
 func newWorld(ctx context.Context, t *testing.T) *world {
 	t.Helper()
 	binary := buildSidecar(t)
@@ -89,32 +90,33 @@ func newWorld(ctx context.Context, t *testing.T) *world {
 		}
 		p.publish(t, lifetime)
 		p.start(ctx, t, binary)
-		// It waits for the first credentials, so that these come before the first scrape.
+		// The request waits for the first credentials, so that they exist before the
+		// first scrape.
 		until(ctx, t, 30*time.Second, func() error {
 			if p.ask(ctx, nil) == 0 {
-				return fmt.Errorf("the sidecar of %s does not answer", p.name)
+				return fmt.Errorf("the sidecar in %s does not answer", p.name)
 			}
 			return nil
 		})
 	}
-	asked := make(chan struct{})
+	done := make(chan struct{})
 	go func() {
-		defer close(asked)
-		w.askOn(ctx)
+		defer close(done)
+		w.keepAsking(ctx)
 	}()
-	t.Cleanup(func() { <-asked })
+	t.Cleanup(func() { <-done })
 	return w
 }
 
-// askOn asks for credentials, rightly and wrongly, every second until ctx is done.
-func (w *world) askOn(ctx context.Context) {
+// keepAsking makes good and bad requests for credentials every second until ctx is done.
+func (w *world) keepAsking(ctx context.Context) {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for {
 		for _, p := range w.scraped() {
 			p.ask(ctx, nil)
 		}
-		for _, edit := range wrong() {
+		for _, edit := range badRequests() {
 			w.refusing.ask(ctx, edit)
 		}
 		select {
@@ -125,7 +127,8 @@ func (w *world) askOn(ctx context.Context) {
 	}
 }
 
-// alerts returns those of Prometheus as "NAME STATE POD", sorted.
+// alerts returns the alerts of Prometheus, by "NAME STATE POD" and the reason if there is
+// one.
 func alerts(ctx context.Context, prom prometheusv1.API) (map[string]prometheusv1.Alert, error) {
 	got, err := prom.Alerts(ctx)
 	if err != nil {
@@ -145,7 +148,8 @@ func alerts(ctx context.Context, prom prometheusv1.API) (map[string]prometheusv1
 	return named, nil
 }
 
-// wantAlert tells whether there is an alert with that in its description.
+// wantAlert returns an error unless Prometheus has the alert name with description in its
+// description.
 func wantAlert(ctx context.Context, prom prometheusv1.API, name, description string) error {
 	got, err := alerts(ctx, prom)
 	if err != nil {
@@ -157,8 +161,8 @@ func wantAlert(ctx context.Context, prom prometheusv1.API, name, description str
 	return nil
 }
 
-// wantAlerts tells whether Prometheus has the alerts that it should have in the
-// end: those without a time to wait fire, the others are pending.
+// wantAlerts returns an error unless Prometheus has exactly the alerts expected at the end:
+// those without a "for" duration are firing, the others are pending.
 func wantAlerts(ctx context.Context, prom prometheusv1.API) error {
 	want := []string{
 		"IRSASidecarNoCredentials firing denied",
@@ -167,7 +171,7 @@ func wantAlerts(ctx context.Context, prom prometheusv1.API) error {
 		"IRSASidecarRefreshFailing pending outage",
 		"IRSASidecarTokenStale pending stale",
 	}
-	for reason := range wrong() {
+	for reason := range badRequests() {
 		want = append(want, "IRSASidecarRefusing pending refusing "+reason)
 	}
 	slices.Sort(want)

@@ -21,14 +21,14 @@ const (
 	runbook   = root + "/docs/runbook.md"
 )
 
-// manifests are what `kubectl apply -k deploy/monitoring` applies.
+// manifests are the resources that `kubectl apply -k deploy/monitoring` applies.
 type manifests struct {
 	monitor   monitoringv1.PodMonitor
 	rule      monitoringv1.PrometheusRule
-	dashboard string // of the ConfigMap
+	dashboard string // in the ConfigMap
 }
 
-// rules returns the alerts, in their order.
+// rules returns the alerts in order.
 func (m *manifests) rules() (rules []monitoringv1.Rule) {
 	for _, group := range m.rule.Spec.Groups {
 		rules = append(rules, group.Rules...)
@@ -69,7 +69,7 @@ var build = sync.OnceValues(func() (*manifests, error) {
 				errs = append(errs, fmt.Errorf("ConfigMap %s: want the label grafana_dashboard: \"1\"", r.GetName()))
 			}
 		default:
-			errs = append(errs, fmt.Errorf("a %s, which no test knows", kind))
+			errs = append(errs, fmt.Errorf("unexpected resource of kind %s", kind))
 		}
 		if r.GetNamespace() != "monitoring" {
 			errs = append(errs, fmt.Errorf("%s: want the namespace monitoring, got %q", r.GetName(), r.GetNamespace()))
@@ -81,13 +81,13 @@ var build = sync.OnceValues(func() (*manifests, error) {
 	return m, errors.Join(errs...)
 })
 
-func TestPodMonitorFindsThePortOfTheSidecar(t *testing.T) {
+func TestPodMonitorSelectsTheSidecarsPort(t *testing.T) {
 	spec := applied(t).monitor.Spec
 	if !spec.NamespaceSelector.Any || len(spec.Selector.MatchLabels)+len(spec.Selector.MatchExpressions) > 0 {
-		t.Errorf("want pods of all namespaces and labels, got %+v and %+v", spec.NamespaceSelector, spec.Selector)
+		t.Errorf("want the pods of all namespaces, with any labels, got %+v and %+v", spec.NamespaceSelector, spec.Selector)
 	}
 	if len(spec.PodMetricsEndpoints) != 1 || spec.PodMetricsEndpoints[0].Port == nil {
-		t.Fatalf("want one endpoint with the name of a port, got %+v", spec.PodMetricsEndpoints)
+		t.Fatalf("want one endpoint with a port name, got %+v", spec.PodMetricsEndpoints)
 	}
 	readme, err := os.ReadFile(root + "/README.md")
 	if err != nil {
@@ -95,11 +95,11 @@ func TestPodMonitorFindsThePortOfTheSidecar(t *testing.T) {
 	}
 	port := fmt.Sprintf("{name: %s, containerPort: 9912}", *spec.PodMetricsEndpoints[0].Port)
 	if !strings.Contains(string(readme), port) {
-		t.Errorf("README.md has no port %s", port)
+		t.Errorf("README.md does not contain the port %s", port)
 	}
 }
 
-func TestEveryAlertTellsWhatToDo(t *testing.T) {
+func TestEveryAlertHasARunbookSection(t *testing.T) {
 	text, err := os.ReadFile(runbook)
 	if err != nil {
 		t.Fatal(err)
@@ -119,7 +119,7 @@ func TestEveryAlertTellsWhatToDo(t *testing.T) {
 			t.Errorf("%s: want a runbook_url that ends with %s, got %q", rule.Alert, want, url)
 		}
 		if !slices.Contains(lines, "## "+rule.Alert) {
-			t.Errorf("%s: want a section of docs/runbook.md", rule.Alert)
+			t.Errorf("%s: want a section in docs/runbook.md", rule.Alert)
 		}
 	}
 }

@@ -14,8 +14,8 @@ import (
 
 var metricName = regexp.MustCompile(`\birsa_sidecar_[a-z_]+\b`)
 
-// checkMetrics checks that every metric of ours that alerts, dashboard and runbook
-// name is one that sidecars expose, and that no metric is of no use to them.
+// checkMetrics checks that sidecars expose every irsa_sidecar_ metric named in the
+// alerts, the dashboard and the runbook, and that some query uses each metric.
 func checkMetrics(ctx context.Context, t *testing.T, prom prometheusv1.API, start, end time.Time) {
 	values, _, _, err := prom.LabelValues(ctx, "__name__", []string{`{endpoint="irsa-metrics"}`}, start, end)
 	if err != nil {
@@ -35,7 +35,7 @@ func checkMetrics(ctx context.Context, t *testing.T, prom prometheusv1.API, star
 	}
 	files, err := filepath.Glob(directory + "/*")
 	if err != nil || len(files) == 0 {
-		t.Fatalf("nothing in %s: %v", directory, err)
+		t.Fatalf("no files in %s: %v", directory, err)
 	}
 	for _, file := range append(files, runbook) {
 		text, err := os.ReadFile(file)
@@ -53,7 +53,7 @@ func checkMetrics(ctx context.Context, t *testing.T, prom prometheusv1.API, star
 		families[family(name)] = true
 	}
 	wantSame(t, "metrics in queries", families, used)
-	t.Logf("%d metrics of sidecars, each in a query", len(families))
+	t.Logf("%d metrics, each used in a query", len(families))
 }
 
 // family returns the name of the metric that a series belongs to.

@@ -14,12 +14,12 @@ import (
 	prometheusv1 "github.com/prometheus/client_golang/api/prometheus/v1"
 )
 
-// scrapeInterval is thirty times as short as usual, and so is all that a sidecar
-// does here.
+// scrapeInterval is a thirtieth of the usual interval. The sidecars' schedule is just as
+// short.
 const scrapeInterval = "1s"
 
-// startPrometheus runs Debian's Prometheus until the test or ctx ends. It scrapes
-// pods, whose addresses may lead nowhere, and evaluates the alerts.
+// startPrometheus runs Prometheus until the test or ctx ends. It scrapes pods, some of
+// which may be unreachable, and evaluates the alerts.
 func startPrometheus(ctx context.Context, t *testing.T, pods []*pod) prometheusv1.API {
 	t.Helper()
 	dir := t.TempDir()
@@ -45,8 +45,9 @@ func startPrometheus(ctx context.Context, t *testing.T, pods []*pod) prometheusv
 	return prometheusv1.NewAPI(client)
 }
 
-// scrapeConfig returns what the operator makes of the monitor, but for the targets,
-// which it has Prometheus discover: generatePodMonitorConfig in
+// scrapeConfig returns the scrape configuration that the operator generates from the
+// monitor, except for the targets, which Prometheus would discover. See
+// generatePodMonitorConfig in
 // https://github.com/prometheus-operator/prometheus-operator/blob/main/pkg/prometheus/promcfg.go
 func scrapeConfig(m monitoringv1.PodMonitor, pods []*pod) map[string]any {
 	endpoint := m.Spec.PodMetricsEndpoints[0]
@@ -73,15 +74,15 @@ func scrapeConfig(m monitoringv1.PodMonitor, pods []*pod) map[string]any {
 	}
 }
 
-// until looks every quarter of a second whether something has come about, which is
-// when look returns nil, and fails the test once limit is over.
-func until(ctx context.Context, t *testing.T, limit time.Duration, look func() error) {
+// until calls check every quarter of a second until it returns nil, and fails the test
+// after limit.
+func until(ctx context.Context, t *testing.T, limit time.Duration, check func() error) {
 	t.Helper()
 	start := time.Now()
 	tick := time.NewTicker(250 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		err := look()
+		err := check()
 		if err == nil {
 			return
 		}

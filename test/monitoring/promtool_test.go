@@ -9,10 +9,10 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// writeRules writes the alerts as a rule file of Prometheus and returns its path.
+// writeRules writes the alerts to a Prometheus rule file and returns its path.
 func writeRules(t *testing.T, dir string) string {
 	t.Helper()
-	// From the file itself, as those do who have no operator.
+	// From the file itself, as without the operator.
 	text, err := os.ReadFile(directory + "/alerts.yaml")
 	if err != nil {
 		t.Fatal(err)
@@ -44,12 +44,12 @@ func promtool(t *testing.T, args ...string) {
 	t.Logf("%s", out)
 }
 
-// find returns the path of a program of Debian's package prometheus.
+// find returns the path of a program in Debian's package prometheus.
 func find(t *testing.T, program string) string {
 	t.Helper()
 	path, err := exec.LookPath(program)
 	if err != nil {
-		t.Fatalf("%v: test/monitoring/run installs it", err)
+		t.Fatalf("%v: install it with test/monitoring/run", err)
 	}
 	return path
 }
@@ -71,10 +71,11 @@ func TestAlerts(t *testing.T) {
 		t.Fatal(err)
 	}
 	promtool(t, "test", "rules", tests)
-	t.Run("none is left out", func(t *testing.T) { everyAlertFires(t, text) })
+	t.Run("every alert is tested", func(t *testing.T) { everyAlertFires(t, text) })
 }
 
-// everyAlertFires checks that the tests have each alert fire, and not fire.
+// everyAlertFires checks that each alert has a test in which it fires, and one in which
+// it does not.
 func everyAlertFires(t *testing.T, text []byte) {
 	var file struct {
 		Tests []struct {
@@ -99,7 +100,7 @@ func everyAlertFires(t *testing.T, text []byte) {
 	}
 	for _, rule := range applied(t).rules() {
 		if !fires[rule.Alert] || !silent[rule.Alert] {
-			t.Errorf("%s: want a moment at which it fires, and one at which it does not", rule.Alert)
+			t.Errorf("%s: want a time at which it fires, and one at which it does not", rule.Alert)
 		}
 	}
 }

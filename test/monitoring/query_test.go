@@ -14,14 +14,14 @@ import (
 	"github.com/prometheus/common/model"
 )
 
-// query is one of the alerts or of the dashboard.
+// query is a query of an alert or of the dashboard.
 type query struct {
-	key    string // the alert, or the row and the panel, and the letter of a further query
+	key    string // the alert, or row and panel, with the ref ID if it is not the panel's first
 	expr   string
 	legend string
 }
 
-// queries returns all of them, with every namespace and pod selected.
+// queries returns all queries, with every namespace and pod selected.
 func queries(t *testing.T) (all []query) {
 	t.Helper()
 	for _, rule := range applied(t).rules() {
@@ -43,26 +43,26 @@ func queries(t *testing.T) (all []query) {
 	return all
 }
 
-// substitute puts values in the place of variables, as Grafana does: of "All" the
-// allValue, and for $__rate_interval four times the interval of scrapes.
+// substitute replaces variables with values, as Grafana does: the allValue for "All", and
+// four times the scrape interval for $__rate_interval.
 func substitute(t *testing.T, expr string) string {
 	t.Helper()
 	expr = strings.NewReplacer("$namespace", ".+", "$pod", ".+", "$__rate_interval", "4s").Replace(expr)
 	if strings.Contains(expr, "$") {
-		t.Fatalf("a variable that no test knows: %s", expr)
+		t.Fatalf("unknown variable: %s", expr)
 	}
 	return expr
 }
 
-// result is what a query has returned: the last value of each series, by the
-// values of the labels that tell them apart.
+// result is the result of a query: the last value of each series, by the values of the
+// labels that distinguish them.
 type result map[string]float64
 
-// checkQuery checks what a query has returned at any time against expectations.
+// checkQuery checks the result of a query over the whole history.
 func checkQuery(ctx context.Context, t *testing.T, prom prometheusv1.API, q query, history prometheusv1.Range) {
 	want, ok := expectations()[q.key]
 	if !ok {
-		t.Fatalf("no expectation is declared for this query: %s", q.expr)
+		t.Fatalf("this query has no expectation: %s", q.expr)
 	}
 	value, warnings, infos, err := prom.QueryRange(ctx, q.expr, history)
 	if err != nil {
@@ -88,7 +88,7 @@ func checkQuery(ctx context.Context, t *testing.T, prom prometheusv1.API, q quer
 	t.Logf("%v", got)
 }
 
-// lastNumber returns the last value of a series that is a number, if it has any.
+// lastNumber returns the last finite value of a series, if there is one.
 func lastNumber(series *model.SampleStream) (float64, bool) {
 	for _, sample := range slices.Backward(series.Values) {
 		if v := float64(sample.Value); !math.IsNaN(v) && !math.IsInf(v, 0) {
@@ -100,33 +100,36 @@ func lastNumber(series *model.SampleStream) (float64, bool) {
 
 var legendLabel = regexp.MustCompile(`\{\{\s*(\w+)\s*\}\}`)
 
-// checkLegend checks that the labels that a legend shows are there.
+// checkLegend checks that a series has the labels that the legend shows.
 func checkLegend(t *testing.T, legend string, metric model.Metric) {
 	for _, m := range legendLabel.FindAllStringSubmatch(legend, -1) {
 		if _, ok := metric[model.LabelName(m[1])]; !ok {
-			t.Errorf("the legend shows %s, which %s has not", m[1], cmp.Or(metric.String(), "{}"))
+			t.Errorf("the legend shows %s, which %s does not have", m[1], cmp.Or(metric.String(), "{}"))
 		}
 	}
 }
 
-func everyExpectationIsOfAQuery(t *testing.T) {
+// checkExpectations checks that the keys of queries are unique, and that every
+// expectation belongs to a query.
+func checkExpectations(t *testing.T) {
 	keys := map[string]bool{}
 	for _, q := range queries(t) {
 		if keys[q.key] {
-			t.Errorf("two queries are called %s", q.key)
+			t.Errorf("two queries have the key %s", q.key)
 		}
 		keys[q.key] = true
 	}
 	for key := range expectations() {
 		if !keys[key] {
-			t.Errorf("there is no query %s", key)
+			t.Errorf("there is an expectation for %s, but no such query", key)
 		}
 	}
 }
 
 var variableQuery = regexp.MustCompile(`^label_values\((.+), (\w+)\)$`)
 
-// checkVariables checks that the dashboard's variables offer what was scraped.
+// checkVariables checks that the dashboard's variables list the scraped namespaces and
+// pods.
 func checkVariables(ctx context.Context, t *testing.T, prom prometheusv1.API, pods []*pod) {
 	want := map[string]map[string]bool{"namespace": {}, "pod": {}}
 	for _, p := range pods {

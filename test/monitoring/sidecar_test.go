@@ -23,11 +23,11 @@ const (
 
 var issuer = standin.NewIssuer("https://issuer.example")
 
-// buildSidecar builds the real one and returns the path of its binary.
+// buildSidecar builds the real sidecar and returns the path of its binary.
 func buildSidecar(t *testing.T) string {
 	t.Helper()
 	binary := filepath.Join(t.TempDir(), "sidecar")
-	// Without the version control's stamp, which fails in a checkout of somebody else.
+	// Without VCS stamping, which fails in a checkout that another user owns.
 	cmd := exec.CommandContext(t.Context(), "go", "build", "-C", root, "-buildvcs=false", "-o", binary, "./cmd/sidecar")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%s: %v\n%s", cmd, err, out)
@@ -35,29 +35,29 @@ func buildSidecar(t *testing.T) string {
 	return binary
 }
 
-// pod is a sidecar in what would be a pod of its own, with an STS of its own.
+// pod represents a pod with a sidecar. Each has its own STS.
 type pod struct {
 	namespace, name string
 	sts             *standin.STS
 	volume          *standin.Volume
-	door, admin     string // addresses
+	endpoint, admin string // addresses
 }
 
-// newPod returns a pod in which nothing runs yet.
+// newPod returns a pod whose sidecar has not started.
 func newPod(t *testing.T, namespace, name string) *pod {
 	t.Helper()
 	p := &pod{
 		namespace: namespace, name: name,
-		sts:    standin.NewSTS(issuer),
-		volume: standin.NewVolume(t.TempDir()),
-		door:   freeAddress(t),
-		admin:  freeAddress(t),
+		sts:      standin.NewSTS(issuer),
+		volume:   standin.NewVolume(t.TempDir()),
+		endpoint: freeAddress(t),
+		admin:    freeAddress(t),
 	}
 	p.sts.AddRole(standin.Role{ARN: role})
 	return p
 }
 
-// freeAddress returns one that nobody listened on a moment ago.
+// freeAddress returns an address that was free a moment ago.
 func freeAddress(t *testing.T) string {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -68,7 +68,7 @@ func freeAddress(t *testing.T) string {
 	return ln.Addr().String()
 }
 
-// publish gives the pod a new token that is valid for lifetime.
+// publish replaces the pod's token with a new one that is valid for lifetime.
 func (p *pod) publish(t *testing.T, lifetime time.Duration) {
 	t.Helper()
 	if err := p.volume.Publish("token", issuer.Token(standin.Claims{Lifetime: lifetime})); err != nil {
@@ -86,14 +86,14 @@ func (p *pod) start(ctx context.Context, t *testing.T, binary string) {
 		"AWS_WEB_IDENTITY_TOKEN_FILE=" + p.volume.Path("token"),
 		"AWS_ENDPOINT_URL_STS=" + sts.URL,
 		"AWS_REGION=eu-west-1",
-		"SIDECAR_LISTEN=" + p.door,
+		"SIDECAR_LISTEN=" + p.endpoint,
 		"SIDECAR_ADMIN_LISTEN=" + p.admin,
 		"SIDECAR_AUTHORIZATION_TOKEN=" + authorization,
 	}, binary)
 }
 
-// run runs a program until the test or ctx ends, and shows the end of what it
-// wrote if the test has failed by then.
+// run runs a program until the test or ctx ends. If the test has failed by then, it logs
+// the end of the program's output.
 func run(ctx context.Context, t *testing.T, log string, env []string, program string, args ...string) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), log)
@@ -113,17 +113,17 @@ func run(ctx context.Context, t *testing.T, log string, env []string, program st
 	}
 	t.Cleanup(func() {
 		terminate()
-		_ = cmd.Wait() // a sidecar without credentials ends with 1
+		_ = cmd.Wait() // a sidecar without credentials exits with status 1
 		if text, err := os.ReadFile(path); err == nil && t.Failed() {
 			t.Logf("the end of %s:\n%s", log, text[max(0, len(text)-2000):])
 		}
 	})
 }
 
-// ask makes one request for credentials, which edit makes wrong, and returns the
-// status of the answer, 0 if there is none.
+// ask requests credentials and returns the status of the response, or 0 if there is none.
+// A non-nil edit changes the request before it is sent.
 func (p *pod) ask(ctx context.Context, edit func(*http.Request)) (status int) {
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+p.door+"/v1/credentials", nil)
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+p.endpoint+"/v1/credentials", nil)
 	if err != nil {
 		panic(err)
 	}
@@ -141,8 +141,8 @@ func (p *pod) ask(ctx context.Context, edit func(*http.Request)) (status int) {
 	return resp.StatusCode
 }
 
-// wrong returns what makes a request one to refuse, by the reason.
-func wrong() map[string]func(*http.Request) {
+// badRequests returns edits that make the sidecar refuse a request, by reason.
+func badRequests() map[string]func(*http.Request) {
 	return map[string]func(*http.Request){
 		"host":          func(r *http.Request) { r.Host = "rebound.example" },
 		"forwarded":     func(r *http.Request) { r.Header.Set("X-Forwarded-For", "192.0.2.1") },
