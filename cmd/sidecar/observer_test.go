@@ -213,18 +213,10 @@ func reasonIn(a answer) string {
 	err := json.Unmarshal(a.body, &document)
 	code, why, _ := strings.Cut(document["message"], ": ")
 	if a.err != nil || a.status != http.StatusServiceUnavailable || err != nil ||
-		len(document) != 2 || document["code"] != "CredentialsUnavailable" || !slices.Contains(reasons(), code) || why == "" {
+		len(document) != 2 || document["code"] != "CredentialsUnavailable" || !slices.Contains(reasonCodes(), code) || why == "" {
 		return ""
 	}
 	return document["message"]
-}
-
-// reasons returns the codes that a message may begin with; the README explains
-// each.
-func reasons() []string {
-	return []string{"AccessDenied", "ExpiredTokenException", "IDPCommunicationError", "IDPRejectedClaim", "InvalidIdentityToken",
-		"MalformedPolicyDocument", "PackedPolicyTooLarge", "RegionDisabledException", "ValidationError",
-		"throttled", "token", "timeout", "network", "invalid_response", "other"}
 }
 
 // missing returns where the reason for which there are no credentials is not

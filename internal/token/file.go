@@ -14,6 +14,9 @@ import (
 	"os"
 )
 
+// Code is the ErrorCode of errors of GetIdentityToken.
+const Code = "token"
+
 // maxLength is the longest WebIdentityToken that STS accepts, in characters:
 // https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRoleWithWebIdentity.html
 const maxLength = 20_000
@@ -31,7 +34,7 @@ type File string
 // It returns what the file holds, without white space around it, if that can be a token:
 // a JWT in compact form (RFC 7519, three base64url segments) of at most 20,000
 // characters. Whether it is a good one is for STS to judge. Otherwise the error says what
-// is wrong and what to do, never what the file holds; its ErrorCode is "token".
+// is wrong and what to do, never what the file holds; its ErrorCode is Code.
 func (f File) GetIdentityToken() ([]byte, error) {
 	raw, err := f.read()
 	if err != nil {
@@ -117,9 +120,8 @@ type fileError struct {
 func (e *fileError) Error() string { return e.ErrorMessage() }
 func (e *fileError) Unwrap() error { return e.err }
 
-// ErrorCode returns "token", a value of the result label of
-// irsa_sidecar_refreshes_total.
-func (e *fileError) ErrorCode() string { return "token" }
+// ErrorCode returns Code.
+func (e *fileError) ErrorCode() string { return Code }
 
 // ErrorMessage says which file, what is wrong with it and what to do.
 func (e *fileError) ErrorMessage() string {

@@ -1,0 +1,82 @@
+package main
+
+import (
+	"fmt"
+	"log/slog"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"irsa-sidecar/internal/credentials"
+	"irsa-sidecar/internal/server"
+	"irsa-sidecar/internal/sts"
+	"irsa-sidecar/test/golden"
+)
+
+const troubleshooting = "../../docs/troubleshooting.md"
+
+// The table code, cause, fix of the document is the one in the code.
+func TestReasonsDocument(t *testing.T) {
+	var b strings.Builder
+	b.WriteString("| code | cause | fix |\n|---|---|---|\n")
+	all := reasons()
+	slices.SortStableFunc(all, func(a, b sts.Reason) int { return strings.Compare(strings.ToLower(a.Code), strings.ToLower(b.Code)) })
+	for _, reason := range all {
+		fmt.Fprintf(&b, "| `%s` | %s | %s. |\n", reason.Code, reason.Cause, strings.ToUpper(reason.Fix[:1])+reason.Fix[1:])
+	}
+	golden.Section(t, troubleshooting, "reason codes", b.String())
+}
+
+// The label values of the metric that are there from the start are the codes.
+func TestReasonsAreTheLabels(t *testing.T) {
+	reg := prometheus.NewRegistry()
+	credentials.NewRefresher(nil, time.Hour, reasonCodes(), slog.New(slog.DiscardHandler), reg)
+	got := labels(t, reg, "irsa_sidecar_refreshes_total")
+	want := append(reasonCodes(), "success")
+	slices.Sort(want)
+	if !slices.Equal(got, want) {
+		t.Errorf("the metric has the results\n%q\nand the reasons are\n%q", got, want)
+	}
+}
+
+// Every reason for a refusal is in the document, and the document has no other.
+func TestRefusalsAreDocumented(t *testing.T) {
+	reg := prometheus.NewRegistry()
+	server.NewMetrics(reg)
+	raw, err := os.ReadFile(troubleshooting)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var documented []string
+	for _, m := range regexp.MustCompile(`reason="(\w+)"`).FindAllStringSubmatch(string(raw), -1) {
+		documented = append(documented, m[1])
+	}
+	slices.Sort(documented)
+	if got := labels(t, reg, "irsa_sidecar_requests_refused_total"); !slices.Equal(got, slices.Compact(documented)) {
+		t.Errorf("the metric has the reasons %q, and the document %q", got, documented)
+	}
+}
+
+// labels returns the values of the only label of a metric, sorted.
+func labels(t *testing.T, reg *prometheus.Registry, metric string) (values []string) {
+	t.Helper()
+	families, err := reg.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, family := range families {
+		if family.GetName() != metric {
+			continue
+		}
+		for _, m := range family.GetMetric() {
+			values = append(values, m.GetLabel()[0].GetValue())
+		}
+	}
+	slices.Sort(values)
+	return values
+}
