@@ -106,7 +106,7 @@ func repeat(url string, every, drain time.Duration, times int, stdout io.Writer)
 		case <-end:
 			return nil
 		case <-terminate:
-			fmt.Fprintln(stdout, `{"Told":"to end"}`)
+			fmt.Fprintln(stdout, `{"Signal":"SIGTERM"}`)
 			end = time.After(drain)
 		}
 	}

@@ -48,7 +48,7 @@ func TestDescribeShowsReason(t *testing.T) {
 				n.kubectl("annotate", "--overwrite", "namespace", n.name, ours+"/sts=http://sts.invalid")
 				n.apply(n.serviceAccount() + n.deployment(injected))
 			},
-			describe: "Startup probe failed: (network: cannot reach|timeout: no answer from) http://sts.invalid",
+			describe: "Startup probe failed: (network: cannot reach|timeout: timed out after 10s [A-Za-z ]+) http://sts.invalid",
 			code:     "network|timeout", // depends on DNS
 		},
 	}
@@ -76,7 +76,7 @@ func TestTerminationMessage(t *testing.T) {
 	}{
 		{
 			name:     "no role and no guard",
-			describe: `Message: +sidecar: --role-arn \(AWS_ROLE_ARN\): is required: `,
+			describe: `Message: +sidecar: invalid configuration \(1 problem\):\s+--role-arn \(AWS_ROLE_ARN\): is required`,
 		},
 		{
 			name: "two sidecars",
@@ -87,7 +87,7 @@ func TestTerminationMessage(t *testing.T) {
       restartPolicy: Always
       env: [{name: AWS_ROLE_ARN, value: "arn:aws:iam::111122223333:role/x"}, {name: AWS_WEB_IDENTITY_TOKEN_FILE, value: /none}, {name: AWS_REGION, value: eu-west-1}]
       securityContext: %s`, shared.image, strings.Replace(restricted, "1000", "9911", 1)),
-			describe: "Message: +sidecar: listen tcp.* address already in use: another process in this pod has the port",
+			describe: `Message: +sidecar: --listen \(SIDECAR_LISTEN\): listen tcp.* address already in use: the port is already in use in this pod`,
 		},
 	}
 	for _, tt := range tests {

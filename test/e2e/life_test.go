@@ -112,7 +112,7 @@ func TestDeletion(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	sigterm := slices.IndexFunc(ids, func(id identity) bool { return id.Told != "" })
+	sigterm := slices.IndexFunc(ids, func(id identity) bool { return id.Signal != "" })
 	if sigterm < 0 || len(ids)-sigterm < 4 {
 		t.Fatalf("the application did not keep running after SIGTERM: %+v", ids)
 	}

@@ -225,7 +225,7 @@ func (n *namespace) awaitRunning(label string) *pod {
 }
 
 // identity is what the application prints.
-type identity struct{ ARN, Error, Told string }
+type identity struct{ ARN, Error, Signal string }
 
 // identities returns the output of the pod's container app.
 func (n *namespace) identities(pod string) (ids []identity, err error) {
