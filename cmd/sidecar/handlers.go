@@ -34,7 +34,7 @@ func newHandlers(ctx context.Context, cfg *config.Config, refresher *credentials
 func newAuthorization(cfg *config.Config, log *slog.Logger) *server.Authorization {
 	switch {
 	case cfg.AuthorizationTokenFile != "":
-		return server.NewReloadedAuthorization(cfg.AuthorizationToken, cfg.ReadAuthorizationToken, log.With("file", cfg.AuthorizationTokenFile))
+		return server.NewReloadedAuthorization(cfg.AuthorizationToken, cfg.AuthorizationTokenFile, cfg.ReadAuthorizationToken, log)
 	case cfg.AuthorizationToken != "":
 		return server.NewAuthorization(cfg.AuthorizationToken)
 	}

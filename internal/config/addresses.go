@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"slices"
 	"strconv"
 )
 
@@ -22,52 +21,60 @@ type Address struct {
 	Setting  string // for errors
 }
 
-// ecsAddress and imdsAddress are where every AWS SDK looks for the credentials of an
-// ECS task and of an EC2 instance:
+// Where every AWS SDK looks for the credentials of an ECS task and of an EC2 instance:
 // https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-iam-roles.html
 // https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-data-retrieval.html
-func ecsAddress() netip.Addr  { return netip.AddrFrom4([4]byte{169, 254, 170, 2}) }
-func imdsAddress() netip.Addr { return netip.AddrFrom4([4]byte{169, 254, 169, 254}) }
+const (
+	ecsAddress  = "169.254.170.2"
+	imdsAddress = "169.254.169.254"
+)
 
-func localhost() netip.Addr { return netip.AddrFrom4([4]byte{127, 0, 0, 1}) }
+const localhost = "127.0.0.1"
 
 func (l *loader) listen() Listen {
 	loopback := l.loopbackAddress()
-	ecs := l.linkLocalAddress(keyECSListen, ecsAddress())
-	imds := l.linkLocalAddress(keyIMDSListen, imdsAddress())
+	ecs := l.linkLocalAddress(keyECSListen, ecsAddress)
+	imds := l.linkLocalAddress(keyIMDSListen, imdsAddress)
 	admin := l.adminAddress()
-	l.checkDistinct(admin, map[key]netip.AddrPort{keyListen: loopback, keyECSListen: ecs, keyIMDSListen: imds})
-	address := func(k key, address netip.AddrPort) Address {
-		if !address.IsValid() {
-			return Address{}
-		}
-		return Address{HostPort: address.String(), Setting: l.settings[k].name()}
-	}
+	l.checkDistinct(admin, []keyed{{keyListen, loopback}, {keyECSListen, ecs}, {keyIMDSListen, imds}})
 	return Listen{
-		Loopback: address(keyListen, loopback),
-		ECS:      address(keyECSListen, ecs),
-		IMDS:     address(keyIMDSListen, imds),
+		Loopback: l.address(keyListen, loopback),
+		ECS:      l.address(keyECSListen, ecs),
+		IMDS:     l.address(keyIMDSListen, imds),
 		Admin:    Address{HostPort: admin, Setting: l.settings[keyAdminListen].name()},
 	}
+}
+
+// keyed is an address and the setting that it is from.
+type keyed struct {
+	key     key
+	address netip.AddrPort
+}
+
+func (l *loader) address(k key, address netip.AddrPort) Address {
+	if !address.IsValid() {
+		return Address{}
+	}
+	return Address{HostPort: address.String(), Setting: l.settings[k].name()}
 }
 
 func (l *loader) loopbackAddress() netip.AddrPort {
 	value := l.value(keyListen)
 	address, err := netip.ParseAddrPort(value)
-	if err != nil || address.Addr() != localhost() {
+	if err != nil || address.Addr().String() != localhost {
 		l.fail(keyListen, "%q is not 127.0.0.1:PORT: credentials are served on loopback only, at the address that every SDK accepts", value)
 	}
 	return address
 }
 
 // linkLocalAddress returns the address of an endpoint that is off unless it is set.
-func (l *loader) linkLocalAddress(k key, allowed netip.Addr) netip.AddrPort {
+func (l *loader) linkLocalAddress(k key, allowed string) netip.AddrPort {
 	value := l.value(k)
 	if value == "" {
 		return netip.AddrPort{}
 	}
 	address, err := netip.ParseAddrPort(value)
-	if err != nil || address.Addr() != allowed && address.Addr() != localhost() {
+	if err != nil || address.Addr().String() != allowed && address.Addr().String() != localhost {
 		l.fail(k, "%q must be %s:PORT (SDKs use port 80) or 127.0.0.1:PORT; other addresses could be reached from outside the pod", value, allowed)
 	}
 	return address
@@ -86,39 +93,36 @@ func (l *loader) adminAddress() string {
 
 // checkDistinct checks that no two listeners have the same address. The admin listener
 // must use another port than the others, since it usually listens on all addresses.
-func (l *loader) checkDistinct(admin string, addresses map[key]netip.AddrPort) {
+func (l *loader) checkDistinct(admin string, others []keyed) {
 	_, port, _ := net.SplitHostPort(admin)
 	adminPort, _ := strconv.ParseUint(port, 10, 16)
-	seen := map[netip.AddrPort]key{}
-	for _, k := range []key{keyListen, keyECSListen, keyIMDSListen} {
-		address := addresses[k]
-		if address.Port() == 0 {
+	for i, this := range others {
+		if this.address.Port() == 0 {
 			continue
 		}
-		if uint16(adminPort) == address.Port() {
-			l.fail(keyAdminListen, "must use another port than --%s, which has port %d", l.settings[k].flag, adminPort)
+		if uint16(adminPort) == this.address.Port() {
+			l.fail(keyAdminListen, "must use another port than --%s, which has port %d", l.settings[this.key].flag, adminPort)
 		}
-		if other, ok := seen[address]; ok {
-			l.fail(k, "%s is already the address of --%s", address, l.settings[other].flag)
+		for _, other := range others[:i] {
+			if other.address == this.address {
+				l.fail(this.key, "%s is already the address of --%s", this.address, l.settings[other.key].flag)
+			}
 		}
-		seen[address] = k
 	}
 }
 
 // linkLocalAddresses returns the addresses that the command link-local names, or all
 // that there are.
-func (l *loader) linkLocalAddresses(named []string) []netip.Addr {
-	all := []netip.Addr{ecsAddress(), imdsAddress()}
+func (l *loader) linkLocalAddresses(named []string) (addresses []netip.Addr) {
 	if len(named) == 0 {
-		return all
+		named = []string{ecsAddress, imdsAddress}
 	}
-	var addresses []netip.Addr
 	for _, name := range named {
-		address, err := netip.ParseAddr(name)
-		if err != nil || !slices.Contains(all, address) {
-			l.problems = append(l.problems, fmt.Sprintf("%s: %q is neither %s nor %s", LinkLocal, name, all[0], all[1]))
+		if name != ecsAddress && name != imdsAddress {
+			l.problems = append(l.problems, fmt.Sprintf("%s: %q is neither %s nor %s", LinkLocal, name, ecsAddress, imdsAddress))
+			continue
 		}
-		addresses = append(addresses, address)
+		addresses = append(addresses, netip.MustParseAddr(name))
 	}
 	return addresses
 }

@@ -10,11 +10,15 @@ import (
 	"strings"
 )
 
+// maxTokenLength is the limit of keyAuthorizationToken: the token must fit into the headers
+// that the server reads.
+const maxTokenLength = 4096
+
 // path returns where credentials are served. It may be a secret: no error repeats it.
 func (l *loader) path() string {
 	value := l.value(keyPath)
-	if !matches(pathRule, value) || len(value) > maxPathLength {
-		l.fail(keyPath, "is not a path such as /v1/credentials: it must start with a slash and have only letters, digits and -._~ between single slashes, at most %d characters in all (if it has a $(NAME) that was not replaced, define NAME before it)", maxPathLength)
+	if !matches(pathRule, value) || len(value) > l.settings[keyPath].most() {
+		l.fail(keyPath, "is not a path such as /v1/credentials: it must start with a slash and have only letters, digits and -._~ between single slashes, at most %s in all (if it has a $(NAME) that was not replaced, define NAME before it)", l.settings[keyPath].limit)
 	}
 	return strings.TrimSuffix(value, "/")
 }
@@ -54,8 +58,8 @@ func readToken(file string) (string, error) {
 	if !info.Mode().IsRegular() {
 		return "", errors.New("not a regular file")
 	}
-	if info.Size() > 2*maxAuthorizationLength {
-		return "", fmt.Errorf("the file has %d bytes, an authorization token has at most %d", info.Size(), maxAuthorizationLength)
+	if info.Size() > 2*maxTokenLength {
+		return "", fmt.Errorf("the file has %d bytes, an authorization token has at most %d", info.Size(), maxTokenLength)
 	}
 	raw, err := os.ReadFile(file)
 	if err != nil {
@@ -79,8 +83,8 @@ func checkToken(token string) (string, error) {
 	if token == "" {
 		return "", errors.New("the token is empty")
 	}
-	if len(token) > maxAuthorizationLength {
-		return "", fmt.Errorf("the token has %d bytes, the maximum is %d", len(token), maxAuthorizationLength)
+	if len(token) > maxTokenLength {
+		return "", fmt.Errorf("the token has %d bytes, the maximum is %d", len(token), maxTokenLength)
 	}
 	for _, c := range []byte(token) {
 		if c < ' ' || c > '~' {
@@ -93,7 +97,7 @@ func checkToken(token string) (string, error) {
 // checkProxies checks the proxy variables, which net/http reads itself: at every call it
 // would repeat a malformed one, including the password.
 func (l *loader) checkProxies() {
-	for _, variable := range proxyVariables() {
+	for _, variable := range strings.Fields(proxyVariables) {
 		value := l.getenv(variable)
 		if value == "" {
 			continue

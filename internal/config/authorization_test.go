@@ -9,7 +9,7 @@ import (
 
 func TestAuthorizationToken(t *testing.T) {
 	t.Parallel()
-	longest := strings.Repeat("x", maxAuthorizationLength)
+	longest := strings.Repeat("x", maxTokenLength)
 	tests := []struct {
 		name  string
 		token string

@@ -72,7 +72,7 @@ func Load(arguments Arguments, getenv func(string) string) (*Config, error) {
 	cfg.Path = l.path()
 	cfg.AuthorizationToken, cfg.AuthorizationTokenFile = l.authorization()
 	cfg.IMDSV1 = l.boolean(keyIMDSV1)
-	cfg.Wait = l.wait()
+	cfg.Wait = l.durationOf(keyWait)
 	return cfg, l.err()
 }
 
@@ -89,19 +89,18 @@ type Error struct {
 
 // Error returns a header, a line per problem and a line per hint.
 func (e *Error) Error() string {
-	var b strings.Builder
 	plural := "s"
 	if len(e.Problems) == 1 {
 		plural = ""
 	}
-	fmt.Fprintf(&b, "invalid configuration (%d problem%s):", len(e.Problems), plural)
+	text := fmt.Sprintf("invalid configuration (%d problem%s):", len(e.Problems), plural)
 	for _, problem := range e.Problems {
-		b.WriteString("\n  " + problem)
+		text += "\n  " + problem
 	}
 	for _, hint := range e.Hints {
-		b.WriteString("\n  hint: " + hint)
+		text += "\n  hint: " + hint
 	}
-	return b.String()
+	return text
 }
 
 // loader reads settings and collects what is wrong with them.
@@ -119,7 +118,7 @@ func (l *loader) value(k key) string {
 	s := l.settings[k]
 	value, isFlag := l.arguments.flags[s.flag]
 	if !isFlag {
-		for _, variable := range s.variables {
+		for _, variable := range strings.Fields(s.variables) {
 			if value = l.getenv(variable); value != "" {
 				break
 			}

@@ -170,7 +170,7 @@ func TestWrongSettings(t *testing.T) {
 		{"a long session name", map[string]string{"AWS_ROLE_SESSION_NAME": strings.Repeat("a", 65)}, "--session-name", "2 to 64"},
 		{"a short duration", map[string]string{"SIDECAR_DURATION": "14m59s"}, "--duration (SIDECAR_DURATION): ", "15m to 12h"},
 		{"a long duration", map[string]string{"SIDECAR_DURATION": "12h1s"}, "--duration", "15m to 12h"},
-		{"a duration without unit", map[string]string{"SIDECAR_DURATION": "3600"}, "--duration", "such as 1h or 90m"},
+		{"a duration without unit", map[string]string{"SIDECAR_DURATION": "3600"}, "--duration", "as in 90s, 15m or 1h"},
 		{"a fraction of a second", map[string]string{"SIDECAR_DURATION": "15m0.5s"}, "--duration", "whole seconds"},
 		{"no policy file", map[string]string{"SIDECAR_SESSION_POLICY_FILE": dir + "/none"}, "--session-policy-file (SIDECAR_SESSION_POLICY_FILE): ", "no such file"},
 		{"a policy that is not JSON", map[string]string{"SIDECAR_SESSION_POLICY_FILE": file("bad", `hunter2`)}, "--session-policy-file", "does not hold JSON"},
@@ -213,9 +213,9 @@ func TestWrongSettings(t *testing.T) {
 		{"a token of blanks", map[string]string{"SIDECAR_AUTHORIZATION_TOKEN": "  "}, "SIDECAR_AUTHORIZATION_TOKEN: ", "empty"},
 		{"no token file at start", map[string]string{"SIDECAR_AUTHORIZATION_TOKEN_FILE": dir + "/none"}, "--authorization-token-file", "no such file"},
 		{"an empty token file", map[string]string{"SIDECAR_AUTHORIZATION_TOKEN_FILE": file("empty", "\n")}, "--authorization-token-file", "empty"},
-		{"no duration to wait", map[string]string{"SIDECAR_WAIT": "10"}, "--wait (SIDECAR_WAIT): ", "not a duration up to 1h"},
-		{"a negative wait", map[string]string{"SIDECAR_WAIT": "-1s"}, "--wait (SIDECAR_WAIT): ", "not a duration up to 1h"},
-		{"a log level", map[string]string{"SIDECAR_LOG_LEVEL": "verbose"}, "--log-level (SIDECAR_LOG_LEVEL): ", "debug, info, warn, error"},
+		{"no duration to wait", map[string]string{"SIDECAR_WAIT": "10"}, "--wait (SIDECAR_WAIT): ", "not a duration from 0s to 1h"},
+		{"a negative wait", map[string]string{"SIDECAR_WAIT": "-1s"}, "--wait (SIDECAR_WAIT): ", "not a duration from 0s to 1h"},
+		{"a log level", map[string]string{"SIDECAR_LOG_LEVEL": "verbose"}, "--log-level (SIDECAR_LOG_LEVEL): ", "debug, info, warn or error"},
 		{"a proxy that is no URL", map[string]string{"HTTPS_PROXY": "http://user:hunter2@:bad:"}, "HTTPS_PROXY: ", "http://HOST:PORT"},
 	}
 	for _, tt := range tests {
@@ -242,7 +242,7 @@ func TestProblemsAreReportedTogether(t *testing.T) {
   unknown flag --bogus: see sidecar --help
   --token-file (AWS_WEB_IDENTITY_TOKEN_FILE): is required
   --role-arn (AWS_ROLE_ARN): is required
-  --duration (SIDECAR_DURATION): "1m" is not a duration from 15m to 12h in whole seconds, such as 1h or 90m
+  --duration (SIDECAR_DURATION): "1m" is not a duration from 15m to 12h with its unit, as in 90s, 15m or 1h
   --region (AWS_REGION, AWS_DEFAULT_REGION): is required unless an STS endpoint is set: the EKS pod identity webhook sets it; without the webhook write the cluster's region in the pod
   hint: the EKS pod identity webhook and deploy/inject set this if the service account has the annotation eks.amazonaws.com/role-arn before the pod is created; without them write it in the pod`
 	if err == nil || err.Error() != want {
@@ -255,7 +255,7 @@ func TestOneProblem(t *testing.T) {
 	env["SIDECAR_WAIT"] = "x"
 	_, err := load(nil, env)
 	const want = `invalid configuration (1 problem):
-  --wait (SIDECAR_WAIT): "x" is not a duration up to 1h, such as 10s`
+  --wait (SIDECAR_WAIT): "x" is not a duration from 0s to 1h with its unit, as in 90s, 15m or 1h`
 	if err == nil || err.Error() != want {
 		t.Errorf("got  %v\nwant %s", err, want)
 	}

@@ -2,6 +2,7 @@ package config
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws/arn"
@@ -31,44 +32,45 @@ func (l *loader) region() string {
 }
 
 // checkPartition checks that role and region are in the same AWS partition: STS of one
-// partition knows no role of another. It lets partitions and regions pass that are not
-// AWS's.
+// partition knows no role of another. Partitions and regions that are not AWS's pass.
 func (l *loader) checkPartition(role arn.ARN, region string) {
 	of := partitionOf(region)
-	if of == "" || of == role.Partition || !isPartition(role.Partition) {
+	if of == "" || of == role.Partition {
 		return
 	}
-	l.fail(keyRoleARN, "is in the partition %s, and the region %s in the partition %s: set a role and a region of the same partition", role.Partition, region, of)
-}
-
-// partitions returns the AWS partitions and what their regions look like, as in the
-// partitions.json of the AWS SDKs.
-func partitions() map[string]string {
-	return map[string]string{
-		"aws":        `^(us|eu|ap|sa|ca|me|af|il|mx)-[a-z]+-\d+$`,
-		"aws-cn":     `^cn-[a-z]+-\d+$`,
-		"aws-us-gov": `^us-gov-[a-z]+-\d+$`,
-		"aws-iso":    `^us-iso-[a-z]+-\d+$`,
-		"aws-iso-b":  `^us-isob-[a-z]+-\d+$`,
-		"aws-iso-e":  `^eu-isoe-[a-z]+-\d+$`,
-		"aws-iso-f":  `^us-isof-[a-z]+-\d+$`,
-		"aws-eusc":   `^eusc-de-[a-z]+-\d+$`,
+	for _, p := range partitions() {
+		if p.name == role.Partition {
+			l.fail(keyRoleARN, "is in the partition %s, and the region %s in the partition %s: set a role and a region of the same partition", p.name, region, of)
+		}
 	}
 }
 
-func isPartition(name string) bool {
-	_, ok := partitions()[name]
-	return ok
+// partition is an AWS partition, and what the names of its regions begin with.
+type partition struct{ name, prefixes string }
+
+// partitions returns the AWS partitions, as in the partitions.json of the AWS SDKs.
+func partitions() []partition {
+	return []partition{
+		{"aws", "us eu ap sa ca me af il mx"},
+		{"aws-cn", "cn"},
+		{"aws-us-gov", "us-gov"},
+		{"aws-iso", "us-iso"},
+		{"aws-iso-b", "us-isob"},
+		{"aws-iso-e", "eu-isoe"},
+		{"aws-iso-f", "us-isof"},
+		{"aws-eusc", "eusc-de"},
+	}
 }
 
 // partitionOf returns the partition of a region, "" if it is not AWS's.
 func partitionOf(region string) string {
-	if !strings.Contains(region, "-") {
+	name := regexp.MustCompile(`^([a-z-]+)-[a-z]+-\d+$`).FindStringSubmatch(region)
+	if name == nil {
 		return ""
 	}
-	for name, rule := range partitions() {
-		if matches(rule, region) {
-			return name
+	for _, p := range partitions() {
+		if slices.Contains(strings.Fields(p.prefixes), name[1]) {
+			return p.name
 		}
 	}
 	return ""

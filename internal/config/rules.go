@@ -8,7 +8,6 @@ import (
 	"net/url"
 	"os"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -34,8 +33,11 @@ func matches(rule, value string) bool {
 
 func (l *loader) logLevel() (level slog.Level) {
 	value := l.value(keyLogLevel)
-	if !slices.Contains(logLevels(), strings.ToLower(value)) || level.UnmarshalText([]byte(value)) != nil {
-		l.fail(keyLogLevel, "%q is not one of %s", value, strings.Join(logLevels(), ", "))
+	switch strings.ToLower(value) {
+	case "debug", "info", "warn", "error":
+		level.UnmarshalText([]byte(value))
+	default:
+		l.fail(keyLogLevel, "%q is not %s", value, l.settings[keyLogLevel].limit)
 	}
 	return level
 }
@@ -91,19 +93,19 @@ func defaultSessionName(host string, err error) string {
 }
 
 func (l *loader) duration() time.Duration {
-	value := l.value(keyDuration)
-	d, err := time.ParseDuration(value)
-	if err != nil || d < minDuration || d > maxDuration || d%time.Second != 0 {
-		l.fail(keyDuration, "%q is not a duration from %s to %s in whole seconds, such as 1h or 90m", value, inWords(minDuration), inWords(maxDuration))
+	d := l.durationOf(keyDuration)
+	if d%time.Second != 0 {
+		l.fail(keyDuration, "%q is not in whole seconds", l.value(keyDuration))
 	}
 	return d
 }
 
-func (l *loader) wait() time.Duration {
-	value := l.value(keyWait)
+// durationOf returns a setting that is a duration, within its limits.
+func (l *loader) durationOf(k key) time.Duration {
+	value := l.value(k)
 	d, err := time.ParseDuration(value)
-	if err != nil || d < 0 || d > maxWait {
-		l.fail(keyWait, "%q is not a duration up to %s, such as 10s", value, inWords(maxWait))
+	if least, most := l.settings[k].durations(); err != nil || d < least || d > most {
+		l.fail(k, "%q is not a duration from %s with its unit, as in 90s, 15m or 1h", value, l.settings[k].limit)
 	}
 	return d
 }
@@ -123,8 +125,8 @@ func (l *loader) policy() string {
 		l.fail(keySessionPolicyFile, "%v", err)
 	case !json.Valid(policy):
 		l.fail(keySessionPolicyFile, "%s does not hold JSON", file)
-	case utf8.RuneCount(policy) > maxPolicyLength:
-		l.fail(keySessionPolicyFile, "%s has %d characters, STS accepts at most %d", file, utf8.RuneCount(policy), maxPolicyLength)
+	case utf8.RuneCount(policy) > l.settings[keySessionPolicyFile].most():
+		l.fail(keySessionPolicyFile, "%s has %d characters, STS accepts at most %d", file, utf8.RuneCount(policy), l.settings[keySessionPolicyFile].most())
 	}
 	return string(policy)
 }
@@ -135,8 +137,8 @@ func (l *loader) policyARNs() []string {
 		return nil
 	}
 	arns := strings.Split(value, ",")
-	if len(arns) > maxPolicyARNs {
-		l.fail(keySessionPolicyARNs, "has %d policies, STS accepts at most %d", len(arns), maxPolicyARNs)
+	if most := l.settings[keySessionPolicyARNs].most(); len(arns) > most {
+		l.fail(keySessionPolicyARNs, "has %d policies, STS accepts at most %d", len(arns), most)
 	}
 	for i, a := range arns {
 		arns[i] = strings.TrimSpace(a)

@@ -8,21 +8,10 @@ package config
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
-)
-
-// Limits of settings.
-const (
-	minDuration            = 15 * time.Minute
-	maxDuration            = 12 * time.Hour
-	maxPolicyLength        = 2048 // characters
-	maxPolicyARNs          = 10
-	maxPathLength          = 1024
-	maxAuthorizationLength = 4 << 10 // bytes; it must fit into the headers that the server reads
-	maxWait                = time.Hour
 )
 
 // key is the index of a setting in the table.
@@ -57,13 +46,14 @@ const (
 // setting is a row of the table.
 type setting struct {
 	key         key
-	flag        string   // without dashes; "": none
-	variables   []string // the first that is not empty counts
-	placeholder string   // for the value of the flag
-	standard    string   // the default; "": none
-	note        string   // in place of standard: "required", or a default in words
-	help        string   // one or two sentences
-	secret      bool     // whether no error may repeat the value; then it has no flag
+	flag        string // without dashes; "": none
+	variables   string // separated by spaces; the first that is not empty counts
+	placeholder string // for the value of the flag
+	standard    string // the default; "": none
+	note        string // in place of standard: "required", or a default in words
+	limit       string // as the rule of the setting reads it; "": none
+	help        string // one or two sentences
+	secret      bool   // whether no error may repeat the value; then it has no flag
 	usedBy      commands
 }
 
@@ -102,98 +92,96 @@ func settings() (all []setting) {
 
 func sessionSettings() []setting {
 	return []setting{{
-		key: keyTokenFile, flag: "token-file", variables: []string{"AWS_WEB_IDENTITY_TOKEN_FILE"}, placeholder: "FILE", note: "required",
+		key: keyTokenFile, flag: "token-file", variables: "AWS_WEB_IDENTITY_TOKEN_FILE", placeholder: "FILE", note: "required",
 		help:   "The projected service account token.",
 		usedBy: byServe | byReady,
 	}, {
-		key: keyRoleARN, flag: "role-arn", variables: []string{"AWS_ROLE_ARN"}, placeholder: "ARN", note: "required",
+		key: keyRoleARN, flag: "role-arn", variables: "AWS_ROLE_ARN", placeholder: "ARN", note: "required",
 		help:   "The IAM role.",
 		usedBy: byServe | byReady,
 	}, {
-		key: keySessionName, flag: "session-name", variables: []string{"AWS_ROLE_SESSION_NAME"}, placeholder: "NAME", note: "the host name, which is the pod's",
+		key: keySessionName, flag: "session-name", variables: "AWS_ROLE_SESSION_NAME", placeholder: "NAME", note: "the host name, which is the pod's",
 		help:   "The name of the session in CloudTrail.",
 		usedBy: byServe | byReady,
 	}, {
-		key: keyDuration, flag: "duration", variables: []string{"SIDECAR_DURATION"}, placeholder: "DURATION", standard: "1h",
-		help: fmt.Sprintf("The lifetime to request, %s to %s and no more than the role allows. A longer one does not mean "+
-			"fewer calls to STS, but that applications survive a longer outage of STS. Below 45m, SDKs ask more often.", inWords(minDuration), inWords(maxDuration)),
+		key: keyDuration, flag: "duration", variables: "SIDECAR_DURATION", placeholder: "DURATION", standard: "1h", limit: "15m to 12h",
+		help: "The lifetime to request, no more than the role allows. A longer one does not mean fewer calls to STS, " +
+			"but that applications survive a longer outage of STS. Below 45m, SDKs ask more often.",
 		usedBy: byServe | byReady,
 	}, {
-		key: keySessionPolicyFile, flag: "session-policy-file", variables: []string{"SIDECAR_SESSION_POLICY_FILE"}, placeholder: "FILE", note: "none",
-		help:   fmt.Sprintf("An IAM policy in JSON, at most %d characters, that restricts the role.", maxPolicyLength),
+		key: keySessionPolicyFile, flag: "session-policy-file", variables: "SIDECAR_SESSION_POLICY_FILE", placeholder: "FILE", note: "none", limit: "2048 characters",
+		help:   "An IAM policy in JSON that restricts the role.",
 		usedBy: byServe | byReady,
 	}, {
-		key: keySessionPolicyARNs, flag: "session-policy-arns", variables: []string{"SIDECAR_SESSION_POLICY_ARNS"}, placeholder: "ARNS", note: "none",
-		help:   fmt.Sprintf("Up to %d managed policies that restrict the role, separated by commas.", maxPolicyARNs),
+		key: keySessionPolicyARNs, flag: "session-policy-arns", variables: "SIDECAR_SESSION_POLICY_ARNS", placeholder: "ARNS", note: "none", limit: "10 policies",
+		help:   "Managed policies that restrict the role, separated by commas.",
 		usedBy: byServe | byReady,
 	}}
 }
 
 func stsSettings() []setting {
 	return []setting{{
-		key: keyRegion, flag: "region", variables: []string{"AWS_REGION", "AWS_DEFAULT_REGION"}, placeholder: "REGION", note: "required unless --sts-endpoint is set",
+		key: keyRegion, flag: "region", variables: "AWS_REGION AWS_DEFAULT_REGION", placeholder: "REGION", note: "required unless --sts-endpoint is set",
 		help:   "The region whose STS is called. It must be in the partition of the role.",
 		usedBy: byServe | byReady,
 	}, {
-		key: keySTSEndpoint, flag: "sts-endpoint", variables: []string{"AWS_ENDPOINT_URL_STS", "AWS_ENDPOINT_URL"}, placeholder: "URL", note: "the region's",
+		key: keySTSEndpoint, flag: "sts-endpoint", variables: "AWS_ENDPOINT_URL_STS AWS_ENDPOINT_URL", placeholder: "URL", note: "the region's",
 		help:   "Another endpoint of STS.",
 		usedBy: byServe | byReady,
 	}, {
-		key: keyUseFIPS, variables: []string{"AWS_USE_FIPS_ENDPOINT"}, standard: "false",
+		key: keyUseFIPS, variables: "AWS_USE_FIPS_ENDPOINT", standard: "false",
 		help:   "Call the FIPS endpoint of STS. Not together with --sts-endpoint.",
 		usedBy: byServe | byReady,
 	}, {
-		key: keyUseDualStack, variables: []string{"AWS_USE_DUALSTACK_ENDPOINT"}, standard: "false",
+		key: keyUseDualStack, variables: "AWS_USE_DUALSTACK_ENDPOINT", standard: "false",
 		help:   "Call the dual-stack endpoint of STS, which an IPv6-only cluster needs. Not together with --sts-endpoint.",
 		usedBy: byServe | byReady,
 	}, {
-		key: keyCABundle, variables: []string{"AWS_CA_BUNDLE"}, note: "the image's public root certificates",
+		key: keyCABundle, variables: "AWS_CA_BUNDLE", note: "the image's public root certificates",
 		help:   "A file with root certificates in PEM form. It replaces the image's public root certificates.",
 		usedBy: byServe | byReady,
 	}, {
-		key: keyProxy, variables: proxyVariables(), secret: true, note: "none",
+		key: keyProxy, variables: proxyVariables, secret: true, note: "none",
 		help:   "The proxy for calls to STS, http://HOST:PORT. HTTPS_PROXY is for https endpoints, HTTP_PROXY for http endpoints.",
 		usedBy: byServe | byReady,
 	}, {
-		key: keyNoProxy, variables: []string{"NO_PROXY", "no_proxy"}, note: "none",
+		key: keyNoProxy, variables: "NO_PROXY no_proxy", note: "none",
 		help:   "Hosts that are called without the proxy.",
 		usedBy: byServe,
 	}}
 }
 
-// proxyVariables returns the variables from which net/http takes the proxy.
-func proxyVariables() []string {
-	return []string{"HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"}
-}
+// proxyVariables are the variables from which net/http takes the proxy.
+const proxyVariables = "HTTPS_PROXY https_proxy HTTP_PROXY http_proxy"
 
 func endpointSettings() []setting {
 	return []setting{{
-		key: keyListen, flag: "listen", variables: []string{"SIDECAR_LISTEN"}, placeholder: "127.0.0.1:PORT", standard: "127.0.0.1:9911",
+		key: keyListen, flag: "listen", variables: "SIDECAR_LISTEN", placeholder: "127.0.0.1:PORT", standard: "127.0.0.1:9911",
 		help:   "Where credentials are served. Only the port may differ. With IPv6, they are also served on the same port of [::1].",
 		usedBy: byServe | byReady,
 	}, {
-		key: keyECSListen, flag: "ecs-listen", variables: []string{"SIDECAR_ECS_LISTEN"}, placeholder: ecsAddress().String() + ":PORT", note: "off",
+		key: keyECSListen, flag: "ecs-listen", variables: "SIDECAR_ECS_LISTEN", placeholder: ecsAddress + ":PORT", note: "off",
 		help:   "Also serve credentials at the ECS address, where SDKs with AWS_CONTAINER_CREDENTIALS_RELATIVE_URI ask, on port 80. Or at 127.0.0.1:PORT.",
 		usedBy: byServe | byReady,
 	}, {
-		key: keyIMDSListen, flag: "imds-listen", variables: []string{"SIDECAR_IMDS_LISTEN"}, placeholder: imdsAddress().String() + ":PORT", note: "off",
+		key: keyIMDSListen, flag: "imds-listen", variables: "SIDECAR_IMDS_LISTEN", placeholder: imdsAddress + ":PORT", note: "off",
 		help: "Also serve credentials and region as the EC2 instance metadata service does, which SDKs ask on port 80. Or at 127.0.0.1:PORT, " +
 			"for clients that can be pointed there with AWS_EC2_METADATA_SERVICE_ENDPOINT.",
 		usedBy: byServe | byReady,
 	}, {
-		key: keyIMDSV1, flag: "imds-v1", variables: []string{"SIDECAR_IMDS_V1"}, placeholder: "BOOL", standard: "true",
+		key: keyIMDSV1, flag: "imds-v1", variables: "SIDECAR_IMDS_V1", placeholder: "BOOL", standard: "true",
 		help:   "Whether the instance metadata endpoint also answers requests without a session token (IMDSv1).",
 		usedBy: byServe | byReady,
 	}, {
-		key: keyPath, variables: []string{"SIDECAR_PATH"}, standard: "/v1/credentials", secret: true,
+		key: keyPath, variables: "SIDECAR_PATH", standard: "/v1/credentials", limit: "1024 characters", secret: true,
 		help:   "The path of the container credentials endpoint and the ECS endpoint.",
 		usedBy: byServe | byReady,
 	}, {
-		key: keyAuthorizationToken, variables: []string{"SIDECAR_AUTHORIZATION_TOKEN"}, secret: true, note: "none",
+		key: keyAuthorizationToken, variables: "SIDECAR_AUTHORIZATION_TOKEN", secret: true, note: "none", limit: "4096 bytes",
 		help:   "A token that clients must send: their AWS_CONTAINER_AUTHORIZATION_TOKEN. Not together with --authorization-token-file.",
 		usedBy: byServe | byReady,
 	}, {
-		key: keyAuthorizationTokenFile, flag: "authorization-token-file", variables: []string{"SIDECAR_AUTHORIZATION_TOKEN_FILE"}, placeholder: "FILE", note: "none",
+		key: keyAuthorizationTokenFile, flag: "authorization-token-file", variables: "SIDECAR_AUTHORIZATION_TOKEN_FILE", placeholder: "FILE", note: "none",
 		help:   "A file with such a token. A change takes effect within two seconds.",
 		usedBy: byServe | byReady,
 	}}
@@ -201,25 +189,23 @@ func endpointSettings() []setting {
 
 func processSettings() []setting {
 	return []setting{{
-		key: keyAdminListen, flag: "admin-listen", variables: []string{"SIDECAR_ADMIN_LISTEN"}, placeholder: "[HOST]:PORT", standard: ":9912",
+		key: keyAdminListen, flag: "admin-listen", variables: "SIDECAR_ADMIN_LISTEN", placeholder: "[HOST]:PORT", standard: ":9912",
 		help:   "Where /metrics, /healthz and /readyz are served.",
 		usedBy: byServe | byReady,
 	}, {
-		key: keyWait, flag: "wait", variables: []string{"SIDECAR_WAIT"}, placeholder: "DURATION", standard: "0s",
-		help:   fmt.Sprintf("How long ready waits for credentials, up to %s. In a probe, less than its timeoutSeconds.", inWords(maxWait)),
+		key: keyWait, flag: "wait", variables: "SIDECAR_WAIT", placeholder: "DURATION", standard: "0s", limit: "0s to 1h",
+		help:   "How long ready waits for credentials. In a probe, less than its timeoutSeconds.",
 		usedBy: byServe | byReady,
 	}, {
-		key: keyLogLevel, flag: "log-level", variables: []string{"SIDECAR_LOG_LEVEL"}, placeholder: "LEVEL", standard: "info",
-		help:   "One of " + strings.Join(logLevels(), ", ") + ".",
+		key: keyLogLevel, flag: "log-level", variables: "SIDECAR_LOG_LEVEL", placeholder: "LEVEL", standard: "info", limit: "debug, info, warn or error",
+		help:   "The lowest level that is logged.",
 		usedBy: byServe | byReady | byLinkLocal,
 	}}
 }
 
-func logLevels() []string { return []string{"debug", "info", "warn", "error"} }
-
 // name returns what an error calls the setting.
 func (s setting) name() string {
-	variables := strings.Join(s.variables, ", ")
+	variables := strings.Join(strings.Fields(s.variables), ", ")
 	if s.flag == "" {
 		return variables
 	}
@@ -239,11 +225,17 @@ func hasFlag(name string) bool {
 	return slices.ContainsFunc(settings(), func(s setting) bool { return s.flag != "" && s.flag == name })
 }
 
-// inWords writes a duration as a user would: 12h, not 12h0m0s.
-func inWords(d time.Duration) string {
-	text := strings.TrimSuffix(d.String(), "0s")
-	if strings.HasSuffix(text, "h0m") {
-		return strings.TrimSuffix(text, "0m")
-	}
-	return text
+// durations returns the limits of a setting that is a duration.
+func (s setting) durations() (least, most time.Duration) {
+	from, to, _ := strings.Cut(s.limit, " to ")
+	least, _ = time.ParseDuration(from) // the tests use them
+	most, _ = time.ParseDuration(to)
+	return least, most
+}
+
+// most returns the limit of a setting that is counted.
+func (s setting) most() int {
+	count, _, _ := strings.Cut(s.limit, " ")
+	n, _ := strconv.Atoi(count) // the tests use it
+	return n
 }

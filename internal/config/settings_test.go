@@ -22,10 +22,10 @@ func TestTable(t *testing.T) {
 		if s.secret && s.flag != "" {
 			t.Errorf("--%s may be a secret, and has a flag", s.flag)
 		}
-		if len(s.variables) == 0 || s.help == "" || (s.standard == "") == (s.note == "") || s.usedBy == 0 || (s.flag == "") != (s.placeholder == "") {
+		if s.variables == "" || s.help == "" || (s.standard == "") == (s.note == "") || s.usedBy == 0 || (s.flag == "") != (s.placeholder == "") {
 			t.Errorf("%s: the row is incomplete: %+v", s.name(), s)
 		}
-		for _, name := range append([]string{s.flag}, s.variables...) {
+		for _, name := range append([]string{s.flag}, strings.Fields(s.variables)...) {
 			if name != "" && names[name] {
 				t.Errorf("%s is in two rows", name)
 			}
@@ -48,7 +48,7 @@ func TestCommandsReadWhatTheTableSays(t *testing.T) {
 			if s.usedBy&by == 0 || s.key == keyNoProxy { // which net/http reads
 				continue
 			}
-			for _, variable := range s.variables {
+			for _, variable := range strings.Fields(s.variables) {
 				want[variable] = true
 			}
 		}
@@ -76,7 +76,7 @@ func TestDefaultsAreValid(t *testing.T) {
 		}
 		required++
 		env := webhook()
-		for _, variable := range s.variables {
+		for _, variable := range strings.Fields(s.variables) {
 			delete(env, variable)
 		}
 		if _, err := load(nil, env); err == nil || !strings.Contains(err.Error(), s.name()+": is required") {
@@ -91,7 +91,7 @@ func TestDefaultsAreValid(t *testing.T) {
 // No error repeats the value of a setting that may be a secret.
 func TestSecretsAreNotRepeated(t *testing.T) {
 	for _, s := range settings() {
-		for _, variable := range s.variables {
+		for _, variable := range strings.Fields(s.variables) {
 			env := webhook()
 			env[variable] = "hunter2\x00://"
 			if _, err := load(nil, env); s.secret && err == nil || s.secret && strings.Contains(err.Error(), "hunter2") {
@@ -110,7 +110,7 @@ func TestDocument(t *testing.T) {
 func settingsDocument() string {
 	var b strings.Builder
 	for _, section := range sections() {
-		fmt.Fprintf(&b, "### %s\n\n| flag | environment variable | default | used by | meaning |\n|---|---|---|---|---|\n", section.title)
+		fmt.Fprintf(&b, "### %s\n\n| flag | environment variable | default | limit | used by | meaning |\n|---|---|---|---|---|---|\n", section.title)
 		for _, s := range section.settings {
 			flag := "–"
 			if s.flag != "" {
@@ -126,7 +126,11 @@ func settingsDocument() string {
 			if s.standard != "" {
 				without = "`" + s.standard + "`"
 			}
-			fmt.Fprintf(&b, "| %s | `%s` | %s | %s | %s |\n", flag, strings.Join(s.variables, "`, `"), without, strings.Join(users, ", "), s.help)
+			limit := s.limit
+			if limit == "" {
+				limit = "–"
+			}
+			fmt.Fprintf(&b, "| %s | `%s` | %s | %s | %s | %s |\n", flag, strings.ReplaceAll(s.variables, " ", "`, `"), without, limit, strings.Join(users, ", "), s.help)
 		}
 		b.WriteString("\n")
 	}
@@ -137,7 +141,7 @@ func settingsDocument() string {
 func TestTreeKnowsTheSettings(t *testing.T) {
 	variables := map[string]bool{}
 	for _, s := range settings() {
-		for _, variable := range s.variables {
+		for _, variable := range strings.Fields(s.variables) {
 			variables[variable] = true
 		}
 	}

@@ -54,13 +54,17 @@ func Usage() string {
 }
 
 func writeUsage(b *strings.Builder, s setting) {
-	variables := strings.Join(s.variables, ", ")
+	variables := strings.Join(strings.Fields(s.variables), ", ")
 	if s.flag == "" {
 		fmt.Fprintf(b, "  %s\n", variables)
 	} else {
 		fmt.Fprintf(b, "  %-28s  %s\n", "--"+s.flag+" "+s.placeholder, variables)
 	}
-	for _, line := range wrap(s.help+" ("+s.withoutValue()+")", usageWidth-len(usageIndent)) {
+	remark := s.withoutValue()
+	if s.limit != "" {
+		remark = s.limit + "; " + remark
+	}
+	for _, line := range wrap(s.help+" ("+remark+")", usageWidth-len(usageIndent)) {
 		fmt.Fprintf(b, "%s%s\n", usageIndent, line)
 	}
 }
@@ -68,11 +72,15 @@ func writeUsage(b *strings.Builder, s setting) {
 // wrap breaks a text into lines of at most width characters, longer words aside.
 func wrap(text string, width int) (lines []string) {
 	line := ""
-	for word := range strings.FieldsSeq(text) {
-		if line != "" && len(line)+1+len(word) > width {
-			lines, line = append(lines, line), ""
+	for _, word := range strings.Fields(text) {
+		switch {
+		case line == "":
+			line = word
+		case len(line)+1+len(word) <= width:
+			line += " " + word
+		default:
+			lines, line = append(lines, line), word
 		}
-		line = strings.TrimLeft(line+" "+word, " ")
 	}
 	return append(lines, line)
 }

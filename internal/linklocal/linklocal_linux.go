@@ -9,8 +9,6 @@ import (
 	"net/netip"
 	"syscall"
 	"time"
-
-	"github.com/vishvananda/netlink"
 )
 
 // verifyTimeout bounds what takes microseconds if it works.
@@ -23,13 +21,12 @@ func Add(ctx context.Context, addresses []netip.Addr, log *slog.Logger) error {
 	if err := refuseNode(ctx); err != nil {
 		return err
 	}
-	lo, err := netlink.LinkByName("lo")
+	lo, err := net.InterfaceByName("lo")
 	if err != nil {
 		return fmt.Errorf("finding the loopback interface: %w", err)
 	}
 	for _, address := range addresses {
-		prefix := net.IPNet{IP: address.AsSlice(), Mask: net.CIDRMask(32, 32)}
-		if err := netlink.AddrReplace(lo, &netlink.Addr{IPNet: &prefix, Scope: int(netlink.SCOPE_HOST)}); err != nil {
+		if err := addAddress(lo.Index, address); err != nil {
 			return explain("adding "+address.String()+" to the loopback interface", err)
 		}
 		if address == netip.AddrFrom4([4]byte{169, 254, 169, 254}) {
@@ -51,12 +48,7 @@ func Add(ctx context.Context, addresses []netip.Addr, log *slog.Logger) error {
 // socket that has a source address as well.
 func prohibitIPv6() error {
 	const metadata = "fd00:ec2::254"
-	rule := netlink.NewRule()
-	rule.Family = netlink.FAMILY_V6
-	rule.Dst = &net.IPNet{IP: net.ParseIP(metadata), Mask: net.CIDRMask(128, 128)}
-	rule.Priority = 1 // right after the local addresses
-	rule.Type = syscall.RTN_PROHIBIT
-	ruleErr := netlink.RuleAdd(rule)
+	ruleErr := addProhibitRule(netip.MustParseAddr(metadata), 1) // right after the local addresses
 	if ruleErr == nil || errors.Is(ruleErr, syscall.EEXIST) {
 		return nil
 	}

@@ -13,6 +13,7 @@ const reloadPeriod = time.Second
 // header: their AWS_CONTAINER_AUTHORIZATION_TOKEN. It is safe for concurrent use. The
 // nil *Authorization allows everything.
 type Authorization struct {
+	file     string                 // for the log
 	read     func() (string, error) // nil: the token does not change
 	log      *slog.Logger
 	token    atomic.Pointer[string]
@@ -28,11 +29,11 @@ func NewAuthorization(token string) *Authorization {
 }
 
 // NewReloadedAuthorization returns the Authorization of a token that may change: read
-// returns the current one. A changed token takes effect within two seconds. While read
-// fails, the last good token stays in effect, and log has a warning.
-func NewReloadedAuthorization(token string, read func() (string, error), log *slog.Logger) *Authorization {
+// returns the current one from the file. A changed token takes effect within two seconds.
+// While read fails, the last good token stays in effect, and log has a warning.
+func NewReloadedAuthorization(token, file string, read func() (string, error), log *slog.Logger) *Authorization {
 	a := NewAuthorization(token)
-	a.read, a.log = read, log
+	a.file, a.read, a.log = file, read, log
 	a.reloadAt.Store(time.Now().Add(reloadPeriod).UnixNano())
 	return a
 }
@@ -64,13 +65,13 @@ func (a *Authorization) reload(now int64) {
 	token, err := a.read()
 	if err != nil {
 		if !a.failing.Swap(true) {
-			a.log.Warn("authorization token unusable, the last good one stays in effect", "error", err.Error())
+			a.log.Warn("authorization token unusable, the last good one stays in effect", "file", a.file, "error", err.Error())
 		}
 		return
 	}
 	a.failing.Store(false)
 	if token != *a.token.Load() {
 		a.token.Store(&token)
-		a.log.Info("authorization token changed")
+		a.log.Info("authorization token changed", "file", a.file)
 	}
 }

@@ -77,7 +77,7 @@ func authorizationFromFile(t *testing.T, file string, log *slog.Logger) *Authori
 	if err != nil {
 		t.Fatal(err)
 	}
-	return NewReloadedAuthorization(token, cfg.ReadAuthorizationToken, log)
+	return NewReloadedAuthorization(token, file, cfg.ReadAuthorizationToken, log)
 }
 
 // What happens to the file, and which token is in effect after the next reload.

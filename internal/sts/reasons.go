@@ -42,10 +42,10 @@ func Reasons() []Reason {
 		Cause: "The answer is not one of STS, or its credentials are incomplete, expired, or expire before the current ones.",
 		Fix:   "check --sts-endpoint, whether a proxy or a captive portal answers in place of STS, and the clock of the node",
 	}, {
-		Code:  codeOther,
+		Code: codeOther,
 		Cause: "Any other error of STS, or an outage of STS (HTTP 5xx). Right after the start: STS has not answered yet. " +
 			"With \"credentials expired at\": the clock jumped or the node was suspended, and the sidecar is requesting new ones.",
-		Fix:   "check the STS endpoint, and the AWS Health Dashboard for STS",
+		Fix: "check the STS endpoint, and the AWS Health Dashboard for STS",
 	}}...)
 }
 
