@@ -29,8 +29,8 @@ const (
 // answers what is in flight and returns nil, all within a second. It returns an error
 // only if ln is closed before that.
 //
-// A client can neither hold it up nor fill its memory: headers, bodies and idle
-// connections have time limits, and limit bounds the number of connections.
+// Headers, bodies and idle connections have time limits, and limit bounds the number of
+// connections, so that no client can keep others out.
 func Serve(ctx context.Context, ln net.Listener, handler http.Handler, limit *Limit, log *slog.Logger) error {
 	srv := &http.Server{
 		Handler:           handler,
