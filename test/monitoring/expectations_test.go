@@ -106,6 +106,7 @@ func expectations() map[string]expectation {
 		"Workload: Refused requests, by reason":     series([]string{"reason"}, reasons...),
 		"Workload: Memory":                          series(pod, all...),
 		"Workload: CPU":                             series(pod, all...),
+		"Workload: Dropped log lines":               series(pod, all...),
 		"Workload: Builds":                          series([]string{"pod", "version"}, "good (devel)", "renewing (devel)", "denied (devel)", "outage (devel)", "stale (devel)", "refusing (devel)"),
 	}
 }
