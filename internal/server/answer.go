@@ -29,7 +29,7 @@ func failJSON(metrics *Metrics) failer {
 			Code    string `json:"code"`
 			Message string `json:"message"`
 		}{code, message})
-		fail(w, metrics, status, "application/json", body)
+		answerError(w, metrics, status, "application/json", body)
 	}
 }
 
@@ -37,11 +37,11 @@ func failJSON(metrics *Metrics) failer {
 // (aws-sdk for JavaScript 2.3.19, lib/metadata_service.js).
 func failText(metrics *Metrics) failer {
 	return func(w http.ResponseWriter, status int, code, message string) {
-		fail(w, metrics, status, "text/plain", []byte(code+": "+message+"\n"))
+		answerError(w, metrics, status, "text/plain", []byte(code+": "+message+"\n"))
 	}
 }
 
-func fail(w http.ResponseWriter, metrics *Metrics, status int, contentType string, body []byte) {
+func answerError(w http.ResponseWriter, metrics *Metrics, status int, contentType string, body []byte) {
 	metrics.requests.WithLabelValues(strconv.Itoa(status)).Inc()
 	maps.Copy(w.Header(), header(contentType, body))
 	w.WriteHeader(status)

@@ -95,14 +95,14 @@ func newAWSClient(o Options) *awssts.Client {
 // AssumeRoleWithWebIdentity implements stscreds.AssumeRoleWithWebIdentityAPIClient.
 func (c *Client) AssumeRoleWithWebIdentity(ctx context.Context, in *awssts.AssumeRoleWithWebIdentityInput, opts ...func(*awssts.Options)) (*awssts.AssumeRoleWithWebIdentityOutput, error) {
 	start := time.Now()
-	call := call{token: aws.ToString(in.WebIdentityToken), stage: new(stage)}
+	a := attempt{token: aws.ToString(in.WebIdentityToken), stage: new(stage)}
 	if deadline, ok := ctx.Deadline(); ok {
-		call.limit = deadline.Sub(start)
+		a.limit = deadline.Sub(start)
 	}
-	out, err := c.client.AssumeRoleWithWebIdentity(call.stage.trace(ctx), in, opts...)
+	out, err := c.client.AssumeRoleWithWebIdentity(a.stage.trace(ctx), in, opts...)
 	c.duration.Observe(time.Since(start).Seconds())
 	if err != nil {
-		return nil, c.explain(ctx, err, call)
+		return nil, c.explain(ctx, err, a)
 	}
 	// stscreds would take an answer without an expiration for one that expired in
 	// the year 1.

@@ -36,8 +36,8 @@ func (e *Error) ErrorMessage() string { return e.message }
 // it: the message is repeated in the pod's events, where each new text is a new event.
 func (e *Error) ServiceRequestID() string { return e.requestID }
 
-// call is one call to STS, for the explanation of its failure.
-type call struct {
+// attempt is what the explanation of a failed call needs to know about it.
+type attempt struct {
 	token string // what was sent
 	stage *stage
 	limit time.Duration // how long it may take; 0: without limit
@@ -45,19 +45,19 @@ type call struct {
 
 // explain turns the error of a call that was made with ctx into an Error. What STS
 // said is repeated only after sanitize.
-func (c *Client) explain(ctx context.Context, err error, call call) *Error {
+func (c *Client) explain(ctx context.Context, err error, a attempt) *Error {
 	// When ctx ends a read, the error may say that the connection was closed.
 	if netErr, ok := errors.AsType[net.Error](err); ctx.Err() != nil || ok && netErr.Timeout() {
-		return newError(codeTimeout, fmt.Sprintf("timed out%s %s %s", call.after(), call.stage, c.endpoint))
+		return newError(codeTimeout, fmt.Sprintf("timed out%s %s %s", a.after(), a.stage, c.endpoint))
 	}
 	response, ok := errors.AsType[*awshttp.ResponseError](err)
 	if !ok || response.HTTPStatusCode() == 0 {
-		return newError(codeNetwork, fmt.Sprintf("cannot reach %s: %s", c.endpoint, describeTransport(err, call.token)))
+		return newError(codeNetwork, fmt.Sprintf("cannot reach %s: %s", c.endpoint, describeTransport(err, a.token)))
 	}
 	if status := response.HTTPStatusCode(); status < 400 {
 		return c.explainSuccess(status)
 	}
-	return c.explainRefusal(err, response, call.token)
+	return c.explainRefusal(err, response, a.token)
 }
 
 // explainSuccess explains an answer that is neither a success nor an error of STS.
@@ -101,11 +101,11 @@ func (c *Client) invalidResponse(what string) *Error {
 }
 
 // after returns after how long a call timed out, in words.
-func (c call) after() string {
-	if c.limit == 0 {
+func (a attempt) after() string {
+	if a.limit == 0 {
 		return ""
 	}
-	return " after " + c.limit.Round(time.Second).String()
+	return " after " + a.limit.Round(time.Second).String()
 }
 
 // describeTransport says why there was no answer, without what net/http repeats of one
