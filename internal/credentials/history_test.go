@@ -12,21 +12,21 @@ import (
 	"irsa-sidecar/test/standin"
 )
 
-// step is a thing that happens to a sidecar.
+// step is something that happens to a sidecar.
 type step struct {
 	what string
 	do   func(*trial)
 }
 
-// GoString is how rapid prints it.
+// GoString returns what rapid prints.
 func (s step) GoString() string { return s.what }
 
-// steps draws what can happen. The simplest comes first: rapid shrinks towards it.
+// steps draws a step. The simplest comes first: rapid shrinks towards it.
 func steps() *rapid.Generator[step] {
 	return rapid.OneOf(timePasses(), timePasses(), allIsWell(), stsAnswers(), stsFailsOnce(), tokenChanges(), tokenFlaps(), clockJumps(), stsClockDrifts(), clientWaits())
 }
 
-// duration draws one between a second and 13 hours, short ones as often as long ones.
+// duration draws a duration from a second to 13 hours, short ones as often as long ones.
 func duration() *rapid.Generator[time.Duration] {
 	within := func(from, to time.Duration) *rapid.Generator[time.Duration] {
 		return rapid.Map(rapid.Int64Range(int64(from/time.Second), int64(to/time.Second)), func(n int64) time.Duration { return time.Duration(n) * time.Second })
@@ -40,7 +40,7 @@ func timePasses() *rapid.Generator[step] {
 	})
 }
 
-// allIsWell mends everything but the clocks.
+// allIsWell fixes everything except the clocks.
 func allIsWell() *rapid.Generator[step] {
 	return rapid.Just(step{"all is well again", func(w *trial) {
 		w.sts.Always(nil)
@@ -52,7 +52,7 @@ func allIsWell() *rapid.Generator[step] {
 	}})
 }
 
-// stsAnswers changes how STS answers, from now on.
+// stsAnswers changes how STS answers from now on.
 func stsAnswers() *rapid.Generator[step] {
 	grants := rapid.Map(duration(), func(d time.Duration) step {
 		return step{fmt.Sprintf("STS grants %v", d), func(w *trial) {
@@ -68,7 +68,7 @@ func stsAnswers() *rapid.Generator[step] {
 		}}
 	})
 	trusts := rapid.Map(rapid.SampledFrom([]standin.Role{{ARN: role}, {ARN: role, MaxDuration: 30 * time.Minute}, {ARN: role, ServiceAccount: "other"}}), func(r standin.Role) step {
-		return step{fmt.Sprintf("role now trusts service account %q, and lasts %v", r.ServiceAccount, r.MaxDuration), func(w *trial) {
+		return step{fmt.Sprintf("role now trusts service account %q, for at most %v", r.ServiceAccount, r.MaxDuration), func(w *trial) {
 			w.sts.AddRole(r)
 			w.distrusts = r.ServiceAccount != "" || r.MaxDuration != 0
 		}}
@@ -95,16 +95,16 @@ type failure struct {
 	fault standin.Fault
 }
 
-// tooLong is an answer longer than what the client of STS reads, in bytes.
+// tooLong is more bytes than the STS client reads of an answer.
 const tooLong = 512 << 10
 
-// failures are what can be wrong with an answer of STS.
+// failures returns the ways in which a call to STS can fail.
 func failures() []failure {
 	all := []failure{
 		{"throttles by code", standin.Refuse(400, "Throttling", "Rate exceeded")},
 		{"throttles by status", standin.Answer(429, "text/plain", "slow down")},
 		{"is unavailable", standin.Refuse(503, "ServiceUnavailable", "try later")},
-		{"fails without a word", standin.Answer(500, "", "")},
+		{"fails without a body", standin.Answer(500, "", "")},
 		{"hangs", standin.Hang()},
 		{"resets the connection", standin.Reset()},
 		{"sends half a body", standin.HalfBody()},
@@ -114,15 +114,15 @@ func failures() []failure {
 		{"is a captive portal", standin.Answer(200, "text/html", "<html>sign in</html>")},
 		{"redirects to the metadata address", standin.Redirect(307, "http://169.254.169.254/latest/meta-data/")},
 		{"echoes the token", standin.EchoToken()},
-		{"sends too much", standin.HugeBody(200, tooLong)},
-		{"sends too long an error", standin.HugeBody(400, tooLong)},
+		{"sends a huge body", standin.HugeBody(200, tooLong)},
+		{"sends a huge error", standin.HugeBody(400, tooLong)},
 		{"grants no credentials", standin.NoCredentials()},
 		{"grants empty credentials", standin.EmptyCredentials()},
-		{"grants credentials without an end", standin.NoExpiration()},
+		{"grants credentials without an expiration", standin.NoExpiration()},
 		{"grants expired credentials", standin.ExpiredCredentials()},
 	}
 	for _, code := range []string{"AccessDenied", "ExpiredTokenException", "IDPCommunicationError", "IDPRejectedClaim", "InvalidIdentityToken", "MalformedPolicyDocument", "PackedPolicyTooLarge", "RegionDisabledException", "ValidationError"} {
-		all = append(all, failure{"refuses: " + code, standin.Refuse(400, code, "said STS")})
+		all = append(all, failure{"refuses: " + code, standin.Refuse(400, code, "message of STS")})
 	}
 	return all
 }
@@ -144,7 +144,7 @@ func tokenChanges() *rapid.Generator[step] {
 	})
 }
 
-// tokenFlaps says again and again that the token has changed.
+// tokenFlaps reports many changes of the token in a row.
 func tokenFlaps() *rapid.Generator[step] {
 	return rapid.Map(rapid.IntRange(1, 300), func(n int) step {
 		return step{fmt.Sprintf("token flaps %d times in %v", n, time.Duration(n)*200*time.Millisecond), func(w *trial) {
@@ -167,7 +167,7 @@ func clockJumps() *rapid.Generator[step] {
 	})
 }
 
-// stsClockDrifts sets the clock of STS, beside the bubble's.
+// stsClockDrifts sets the clock of STS relative to the bubble's.
 func stsClockDrifts() *rapid.Generator[step] {
 	return rapid.Map(rapid.IntRange(-90, 90), func(minutes int) step {
 		d := time.Duration(minutes) * time.Minute
@@ -175,12 +175,12 @@ func stsClockDrifts() *rapid.Generator[step] {
 	})
 }
 
-// clientWaits asks as the door does for a client.
+// clientWaits requests credentials as the endpoint does for a client.
 func clientWaits() *rapid.Generator[step] {
 	return rapid.Just(step{"a client waits", func(w *trial) {
-		asked := time.Now()
+		start := time.Now()
 		w.checkAnswer(500 * time.Millisecond)
-		if waited := time.Since(asked); waited > 500*time.Millisecond {
+		if waited := time.Since(start); waited > 500*time.Millisecond {
 			w.breaks("P1", "a client was held for %v", waited)
 		}
 	}})
@@ -208,12 +208,12 @@ func (w *trial) jump(d time.Duration) {
 	w.jumpedAhead = w.jumpedAhead || d > 0
 }
 
-// mostCalls ends the passing of time early: with lifetimes of seconds, hours teach
-// nothing that minutes do not.
+// mostCalls cuts a step short: with lifetimes of seconds, hours find no more bugs than
+// minutes do.
 const mostCalls = 40
 
-// pass lets d pass, and checks the promises all along, also when the credentials
-// at hand have a second left and when they end.
+// pass lets d pass and checks the promises throughout, also when the current credentials
+// have a second left and when they expire.
 func (w *trial) pass(d time.Duration) {
 	calls := len(w.attempts)
 	for left := d; left > 0 && len(w.attempts) < calls+mostCalls; {
@@ -230,7 +230,7 @@ func (w *trial) pass(d time.Duration) {
 	}
 }
 
-// table is the history as it went.
+// table shows what happened in a history.
 type table struct {
 	text strings.Builder
 	tabs *tabwriter.Writer
@@ -243,7 +243,7 @@ func newTable() *table {
 	return t
 }
 
-// row enters a step that began at that time since the start.
+// row adds a step that started at this time after the beginning.
 func (t *table) row(at time.Duration, s step, w *trial) {
 	c, err := w.ask(0)
 	served := fmt.Sprintf("%s, for %v", c.AccessKeyID, c.Expires.Sub(w.now()))

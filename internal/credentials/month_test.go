@@ -17,12 +17,12 @@ import (
 	"irsa-sidecar/test/standin"
 )
 
-// TestAMonthLeavesNothingBehind lets a sidecar run for a month, in which the token
-// rotates every hour, STS fails in some way for twenty minutes a day, and a client asks
-// once a minute. It always gets credentials, and neither goroutines nor heap grow.
+// TestAMonthLeavesNothingBehind runs a Refresher for a month. The token rotates every
+// hour, STS fails in some way for twenty minutes a day, and a client requests credentials
+// once a minute. The client always gets some, and goroutines and heap do not grow.
 func TestAMonthLeavesNothingBehind(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var today atomic.Pointer[standin.STS] // one a day: a stand-in remembers everything
+		var today atomic.Pointer[standin.STS] // a new one each day: a stand-in remembers every request
 		token := issuer.Token(standin.Claims{Lifetime: 40 * 24 * time.Hour})
 		srv := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { today.Load().ServeHTTP(w, r) })}
 		ln := make(pipeListener)
@@ -79,7 +79,7 @@ type usage struct {
 
 func measure() usage {
 	runtime.GC()
-	runtime.GC() // for what finalizers and pools held
+	runtime.GC() // frees what finalizers and pools held
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	return usage{runtime.NumGoroutine(), m.HeapAlloc}

@@ -15,8 +15,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestPromises tries to break what docs/reliability.md promises, by histories that
-// chance makes. One that does is made as short as it can be, and printed.
+// TestPromises tries to break the promises of docs/reliability.md with random histories.
+// It shrinks a history that breaks one, and prints it.
 func TestPromises(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		seed := rapid.Uint64().Draw(rt, "seed")
@@ -24,23 +24,23 @@ func TestPromises(t *testing.T) {
 		history := rapid.SliceOfN(steps(), 1, 30).Draw(rt, "history")
 		if table, broken := try(t, seed, late, history); len(broken) > 0 {
 			rt.Logf("\n%s\n%s", table, strings.Join(broken, "\n"))
-			rt.Fatal(broken[0][:len("P1 is broken")]) // always the same, or it could not be made shorter
+			rt.Fatal(broken[0][:len("P1 is broken")]) // rapid shrinks only while the message stays the same
 		}
 	})
 }
 
-// try runs a history until a promise is broken, and returns it as a table.
-func try(t *testing.T, seed uint64, late bool, history []step) (as *table, broken []string) {
+// try runs a history until a promise is broken, and returns the history as a table.
+func try(t *testing.T, seed uint64, late bool, history []step) (rows *table, broken []string) {
 	synctest.Test(t, func(t *testing.T) {
 		began := time.Now()
 		w := newTrial(t, seed, late)
-		as = newTable()
+		rows = newTable()
 		for _, s := range history {
 			at := time.Since(began)
 			s.do(w)
 			w.sleep(0)
 			w.check()
-			as.row(at, s, w)
+			rows.row(at, s, w)
 			if len(w.broken) > 0 {
 				break
 			}
@@ -48,23 +48,23 @@ func try(t *testing.T, seed uint64, late bool, history []step) (as *table, broke
 		w.checkEnd()
 		broken = w.broken
 	})
-	return as, broken
+	return rows, broken
 }
 
 func (w *trial) breaks(promise, format string, args ...any) {
 	w.broken = append(w.broken, promise+" is broken: "+fmt.Sprintf(format, args...))
 }
 
-// check holds this moment against the promises.
+// check checks the promises at this moment.
 func (w *trial) check() {
 	if err := w.checkAnswer(0); err != nil {
-		// Whoever finds that they have ended has the clock looked at.
+		// A client that finds expired credentials makes the Refresher check the clock.
 		if _, err = w.ask(0); err != nil {
 			w.checkSaysWhy(err)
 		}
 	}
-	w.checkBegins()
-	w.checkIsBack()
+	w.checkStarts()
+	w.checkRecovers()
 }
 
 // P1 Credentials, once obtained, are served until their last second.
@@ -79,10 +79,10 @@ func (w *trial) checkAnswer(hold time.Duration) error {
 		w.breaks("P1", "%v, while credentials are valid for %v", err, before.Expires.Sub(now))
 	case err != nil:
 		return err
-	case !whole(got):
+	case !complete(got):
 		w.breaks("P2", "partial credentials were served: %+v", got)
 	case !got.Expires.After(now):
-		w.breaks("P2", "credentials were served that ended %v ago", now.Sub(got.Expires))
+		w.breaks("P2", "credentials were served that expired %v ago", now.Sub(got.Expires))
 	case got != w.best:
 		w.breaks("P1", "%s was served, not %s", got.AccessKeyID, w.best.AccessKeyID)
 	case got.Expires.Before(w.served.Expires):
@@ -92,9 +92,10 @@ func (w *trial) checkAnswer(hold time.Duration) error {
 	return nil
 }
 
-// P4 A refresh begins before 65 % of the lifetime, by either clock; one that the
-// wall clock has jumped over, within the half minute in which that is looked at.
-func (w *trial) checkBegins() {
+// P4 A refresh starts before 65 % of the lifetime, by either clock. If the wall clock
+// jumped past that point, it starts within half a minute: the loop checks the clock
+// that often.
+func (w *trial) checkStarts() {
 	latest := w.attempts[len(w.attempts)-1]
 	if latest.ended.IsZero() || latest.err != nil {
 		return
@@ -105,15 +106,15 @@ func (w *trial) checkBegins() {
 	}
 	share := time.Duration(0.65 * float64(lifetime))
 	if since := time.Since(latest.ended); since > share {
-		w.breaks("P4", "no refresh %v after the receipt of credentials for %v", since, lifetime)
+		w.breaks("P4", "no refresh %v after receiving credentials for %v", since, lifetime)
 	}
 	if since := w.now().Sub(latest.wall); since > share && time.Since(w.jumped) > recheckPeriod {
-		w.breaks("P4", "no refresh %v by the wall clock after the receipt of credentials for %v", since, lifetime)
+		w.breaks("P4", "no refresh %v by the wall clock after receiving credentials for %v", since, lifetime)
 	}
 }
 
 // P4 With nothing valid left, credentials are back within 70 s of STS working again.
-func (w *trial) checkIsBack() {
+func (w *trial) checkRecovers() {
 	if !w.wouldGrant() || w.jumped.After(w.works) {
 		w.works = time.Time{}
 	}
@@ -124,16 +125,17 @@ func (w *trial) checkIsBack() {
 		return
 	}
 	if since := min(time.Since(w.works), w.now().Sub(w.best.Expires)); since > 70*time.Second {
-		w.breaks("P4", "no credentials %v after all is well", since)
+		w.breaks("P4", "no credentials %v after STS works again", since)
 	}
 }
 
-// P5 STS is never called more than the schedule and the back-off allow: after
-// credentials half their lifetime passes, after the nth failure half of 2ⁿ⁻¹ seconds
-// or half a minute. A changed token may end the wait after a failure, a wall clock that
-// jumps ahead any wait, but never to within five seconds of the last call.
+// P5 STS is never called more often than the schedule and the back-off allow. After a
+// success the wait is at least half the lifetime; after the nth failure it is at least
+// half of 2ⁿ⁻¹ seconds, or half a minute if that is less. A changed token may shorten
+// the wait after a failure, and a forward jump of the wall clock any wait, but never to
+// less than five seconds after the last call.
 //
-// It is called when an attempt begins.
+// checkSpacing is called when an attempt starts.
 func (w *trial) checkSpacing() {
 	if len(w.attempts) == 0 {
 		return
@@ -164,7 +166,7 @@ func (w *trial) checkSpacing() {
 		}
 	}
 	if since := time.Since(latest.ended); since < wait {
-		w.breaks("P5", "attempt %d came %v after the one before, in which %d had failed: %v at the least", len(w.attempts)+1, since, failures, wait)
+		w.breaks("P5", "attempt %d came %v after the previous one and %d failures in a row, want at least %v", len(w.attempts)+1, since, failures, wait)
 	}
 }
 
@@ -186,13 +188,13 @@ func (w *trial) checkSecrets() {
 	}
 	for _, secret := range secrets {
 		if secret != "" && bytes.Contains(everything.Bytes(), []byte(secret)) {
-			w.breaks("P6", "%q came out", secret)
+			w.breaks("P6", "%q is in the log or the metrics", secret)
 		}
 	}
 }
 
-// P7 It always says why: not ready always comes with a reason in the log, in the
-// 503's message and in a metric.
+// P7 The sidecar always says why: while it is not ready, the log, the message of the 503
+// and a metric give the reason.
 func (w *trial) checkSaysWhy(err error) {
 	why, ok := errors.AsType[coded](err)
 	if !ok || !slices.Contains(w.codes, why.ErrorCode()) || why.ErrorMessage() == "" {
@@ -209,7 +211,7 @@ func (w *trial) checkSaysWhy(err error) {
 		}
 		return
 	}
-	// Nothing has failed: there were no credentials yet, or the clock jumped past their end.
+	// Nothing failed: there are no credentials yet, or the clock jumped past their expiry.
 	message, since := "credentials have expired", min(time.Since(w.jumped), w.now().Sub(w.best.Expires))
 	if w.best.AccessKeyID == "" {
 		message, since = "asking STS for the first credentials", time.Hour
@@ -222,7 +224,7 @@ func (w *trial) checkSaysWhy(err error) {
 	}
 }
 
-// hasFailed tells whether the latest attempt that has ended did so in failure.
+// hasFailed reports whether the latest finished attempt failed.
 func (w *trial) hasFailed() bool {
 	for _, a := range slices.Backward(w.attempts) {
 		if !a.ended.IsZero() {
@@ -232,14 +234,14 @@ func (w *trial) hasFailed() bool {
 	return false
 }
 
-// line is one of the log.
+// line is a line of the log.
 type line struct {
 	Message string `json:"msg"`
 	Code    string
 	Error   string
 }
 
-// lastLogged returns the latest line with that message, or a zero one.
+// lastLogged returns the latest line with this message, or a zero line.
 func (w *trial) lastLogged(message string) (last line) {
 	log := w.log.Bytes()
 	at := bytes.LastIndex(log, fmt.Appendf(nil, `"msg":%q`, message))
@@ -253,10 +255,10 @@ func (w *trial) lastLogged(message string) (last line) {
 	return last
 }
 
-// P8 It ends within a second when told to.
+// P8 The sidecar stops within a second.
 func (w *trial) checkEnd() {
 	if took, err := w.end(); took > time.Second || err != nil {
-		w.breaks("P8", "it ended %v after it was told to, with %v", took, err)
+		w.breaks("P8", "Run returned %v after it was canceled, with %v", took, err)
 	}
 	w.checkSecrets()
 }

@@ -22,24 +22,24 @@ import (
 // in a synctest bubble.
 type loop struct {
 	*Refresher
-	skew   atomic.Int64 // what the wall clock is ahead by, as a Duration
+	skew   atomic.Int64 // how far the wall clock is ahead, as a Duration
 	answer func(ctx context.Context, call int) (aws.Credentials, error)
 	log    bytes.Buffer
 
 	mu    sync.Mutex
 	times []time.Time // when the provider was called, guarded by mu
-	ends  []*reason   // how the attempt before each of these ended, likewise
+	ends  []*reason   // why the attempt before each call failed, guarded by mu
 }
 
-// calls returns when the provider was called.
+// calls returns the times at which the provider was called.
 func (l *loop) calls() []time.Time {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return slices.Clone(l.times)
 }
 
-// start runs a Refresher of hour-long credentials. The provider's nth call,
-// from 0, is answered by answer; a nil answer grants an hour.
+// start runs a Refresher with hour-long credentials. answer answers the provider's
+// calls, which are counted from 0; a nil answer grants an hour.
 func start(t *testing.T, answer func(ctx context.Context, call int) (aws.Credentials, error)) *loop {
 	t.Helper()
 	l := &loop{answer: answer}
@@ -47,11 +47,11 @@ func start(t *testing.T, answer func(ctx context.Context, call int) (aws.Credent
 		slog.New(slog.NewJSONHandler(&l.log, nil)), prometheus.NewRegistry())
 	l.now = func() time.Time { return time.Now().Add(time.Duration(l.skew.Load())).Round(0) }
 	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- l.Run(ctx) }()
+	done := make(chan error, 1)
+	go func() { done <- l.Run(ctx) }()
 	t.Cleanup(func() {
 		cancel()
-		if err := <-ended; err != nil {
+		if err := <-done; err != nil {
 			t.Errorf("Run: %v", err)
 		}
 	})
@@ -59,6 +59,7 @@ func start(t *testing.T, answer func(ctx context.Context, call int) (aws.Credent
 	return l
 }
 
+// provide is the provider. It records each call.
 func (l *loop) provide(ctx context.Context) (aws.Credentials, error) {
 	l.mu.Lock()
 	call := len(l.times)
@@ -71,13 +72,13 @@ func (l *loop) provide(ctx context.Context) (aws.Credentials, error) {
 	return l.answer(ctx, call)
 }
 
-// sleep lets d pass and the loop come to rest.
+// sleep waits for d, and then until the loop is idle.
 func sleep(d time.Duration) {
 	time.Sleep(d)
 	synctest.Wait()
 }
 
-// granted returns credentials valid for that long, by the clock of STS.
+// granted returns credentials that STS issues now for lifetime.
 func granted(lifetime time.Duration) aws.Credentials {
 	return aws.Credentials{
 		AccessKeyID: "ASIA" + time.Now().Format("150405"), SecretAccessKey: "secret", SessionToken: "session",
@@ -113,7 +114,7 @@ func (l *loop) wantCalls(t *testing.T, want int) {
 	}
 }
 
-func TestRefreshesBetween50And65PercentForEver(t *testing.T) {
+func TestRefreshesAt50To65PercentOfTheLifetime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := start(t, nil)
 		for range 10 * 24 * 60 {
@@ -123,7 +124,7 @@ func TestRefreshesBetween50And65PercentForEver(t *testing.T) {
 		calls := l.calls()
 		for i, call := range calls[1:] {
 			if wait := call.Sub(calls[i]); wait < 30*time.Minute || wait > 39*time.Minute {
-				t.Errorf("refresh %d came %v after the one before", i+1, wait)
+				t.Errorf("refresh %d came %v after the previous one", i+1, wait)
 			}
 		}
 		if n := testutil.ToFloat64(l.metrics.refreshes.WithLabelValues("success")); n != float64(len(l.calls())) {
@@ -132,7 +133,7 @@ func TestRefreshesBetween50And65PercentForEver(t *testing.T) {
 	})
 }
 
-func TestRetrieveWaitsForTheVeryFirst(t *testing.T) {
+func TestRetrieveWaitsForTheFirstCredentials(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := start(t, func(ctx context.Context, call int) (aws.Credentials, error) {
 			time.Sleep(300 * time.Millisecond)
@@ -175,14 +176,14 @@ func TestServesUntilTheLastSecond(t *testing.T) {
 	})
 }
 
-func TestIsBackWithin70Seconds(t *testing.T) {
+func TestRecoversWithin70Seconds(t *testing.T) {
 	for _, outage := range []time.Duration{time.Minute, time.Hour, 30 * time.Hour} {
 		t.Run(outage.String(), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				began := time.Now()
 				l := start(t, func(ctx context.Context, call int) (aws.Credentials, error) {
 					if time.Since(began) < outage {
-						<-ctx.Done() // the worst there is: every attempt takes its full time
+						<-ctx.Done() // the worst case: every attempt takes its full time
 						return aws.Credentials{}, ctx.Err()
 					}
 					return granted(time.Hour), nil
@@ -196,7 +197,7 @@ func TestIsBackWithin70Seconds(t *testing.T) {
 	}
 }
 
-func TestBackoffGrowsAndASuccessResetsIt(t *testing.T) {
+func TestBackoffGrowsAndResetsOnSuccess(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := start(t, func(ctx context.Context, call int) (aws.Credentials, error) {
 			if call == 10 {
@@ -215,14 +216,14 @@ func TestBackoffGrowsAndASuccessResetsIt(t *testing.T) {
 				t.Errorf("wait %d was %v, want the upper half of %v", i, wait, step*time.Second)
 			}
 		}
-		// With half an hour left at the most.
+		// At most half an hour is left.
 		if wait := l.calls()[12].Sub(l.calls()[11]); wait > 30*time.Minute/32 {
 			t.Errorf("after a success the first wait was %v", wait)
 		}
 	})
 }
 
-func TestWakeBringsAFailedAttemptForward(t *testing.T) {
+func TestWakeBringsTheNextAttemptForward(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		good := false
 		l := start(t, func(ctx context.Context, call int) (aws.Credentials, error) {
@@ -243,8 +244,8 @@ func TestWakeBringsAFailedAttemptForward(t *testing.T) {
 	})
 }
 
-// The five seconds count from the end of a call, or one that hangs would be followed by
-// the next at once.
+// The five seconds count from the end of a call. Otherwise a call that hangs would be
+// followed by the next one at once.
 func TestWakeAfterACallThatHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := start(t, func(ctx context.Context, call int) (aws.Credentials, error) {
@@ -259,7 +260,7 @@ func TestWakeAfterACallThatHangs(t *testing.T) {
 		calls := l.calls()
 		for i := len(calls) - 3; i < len(calls); i++ {
 			if wait := calls[i].Sub(calls[i-1]); wait < attemptTimeout+minSpacing {
-				t.Errorf("call %d came %v after the end of the one before", i, wait-attemptTimeout)
+				t.Errorf("call %d came %v after the end of the previous one", i, wait-attemptTimeout)
 			}
 		}
 	})
@@ -267,9 +268,9 @@ func TestWakeAfterACallThatHangs(t *testing.T) {
 
 func TestWakeEndsTheWaitForTheFirstTokenAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		there := false
+		exists := false
 		l := start(t, func(ctx context.Context, call int) (aws.Credentials, error) {
-			if there {
+			if exists {
 				return granted(time.Hour), nil
 			}
 			return aws.Credentials{}, newReason(codeToken, "does not exist")
@@ -279,14 +280,14 @@ func TestWakeEndsTheWaitForTheFirstTokenAtOnce(t *testing.T) {
 			sleep(100 * time.Millisecond)
 		}
 		l.wantCode(t, codeToken)
-		there = true
+		exists = true
 		l.Wake()
 		synctest.Wait()
 		l.wantServed(t)
 	})
 }
 
-func TestWakeIsIgnoredWhileAllIsWell(t *testing.T) {
+func TestWakeIsIgnoredAfterASuccess(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := start(t, nil)
 		for range 29 * 60 {
@@ -297,7 +298,7 @@ func TestWakeIsIgnoredWhileAllIsWell(t *testing.T) {
 	})
 }
 
-func TestNeitherAFlappingFileNorAFlappingClockMakesAStorm(t *testing.T) {
+func TestFlappingFileOrClockCausesNoStorm(t *testing.T) {
 	flaps := map[string]func(l *loop, i int){
 		"file":  func(l *loop, i int) { l.Wake() },
 		"clock": func(l *loop, i int) { l.skew.Store(int64(time.Duration(i%2) * 3 * time.Hour)) },
@@ -332,29 +333,29 @@ func TestNeitherAFlappingFileNorAFlappingClockMakesAStorm(t *testing.T) {
 	}
 }
 
-// wantSpacing checks that calls which reached STS came at least five seconds after
-// the one before, or after the least wait that the nth failure in a row has, if that
-// is less: half a second, and twice as long with each.
+// wantSpacing checks the time between calls that reached STS. It is at least five
+// seconds, or the shortest wait after the nth failure in a row if that is less: half a
+// second, doubled with each failure.
 func (l *loop) wantSpacing(t *testing.T) {
 	t.Helper()
-	var last time.Time      // of the calls that reached STS
-	var least time.Duration // after last
+	var last time.Time         // of the calls that reached STS
+	var shortest time.Duration // wait after last
 	failures := 0
 	for i, call := range l.times[:len(l.times)-1] {
-		end := l.ends[i+1] // of this call
+		why := l.ends[i+1] // this call failed
 		failures++
-		if end == nil {
+		if why == nil {
 			failures = 0
 		}
-		if end != nil && end.code == codeToken {
+		if why != nil && why.code == codeToken {
 			continue
 		}
-		if wait := call.Sub(last); wait < least {
-			t.Fatalf("call %d came %v after the one before, the least is %v", i, wait, least)
+		if wait := call.Sub(last); wait < shortest {
+			t.Fatalf("call %d came %v after the previous one, want at least %v", i, wait, shortest)
 		}
-		last, least = call, minSpacing
+		last, shortest = call, minSpacing
 		if failures > 0 && failures < 5 {
-			least = firstBackoff / 2 << (failures - 1)
+			shortest = firstBackoff / 2 << (failures - 1)
 		}
 	}
 }
@@ -363,7 +364,7 @@ func TestWallClockJumps(t *testing.T) {
 	tests := []struct {
 		name   string
 		jump   time.Duration
-		within time.Duration // of the jump a second call is due
+		within time.Duration // after the jump, a second call is due
 	}{
 		{name: "forward, as after a suspension", jump: 50 * time.Minute, within: recheckPeriod},
 		{name: "forward past expiry", jump: 24 * time.Hour, within: recheckPeriod},
@@ -395,8 +396,8 @@ func TestExpiryFollowsTheWallClock(t *testing.T) {
 	})
 }
 
-// It need not wait for the next look at the clock: a client has seen the time.
-func TestAClientThatFindsExpiredCredentialsHasThemRenewed(t *testing.T) {
+// The request makes the loop check the clock at once, not only at the next regular check.
+func TestRequestForExpiredCredentialsTriggersARefresh(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := start(t, func(_ context.Context, call int) (aws.Credentials, error) {
 			return granted(time.Duration(1+23*call) * time.Hour), nil
@@ -414,8 +415,8 @@ func TestAClientThatFindsExpiredCredentialsHasThemRenewed(t *testing.T) {
 	})
 }
 
-// Where no attempt has failed, only this says in the log why there are none.
-func TestTheLogTellsOfAnEndWithoutAFailure(t *testing.T) {
+// If no attempt failed, only this log line explains why there are no credentials.
+func TestExpiryWithoutAFailureIsLogged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := start(t, nil)
 		l.skew.Store(int64(2 * time.Hour))
@@ -436,7 +437,7 @@ func TestAnErrorWithoutACodeIsOther(t *testing.T) {
 func TestASlowClockDoesNotDelayTheRefresh(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := start(t, nil)
-		l.skew.Store(int64(-5 * time.Hour)) // from now on, answers seem to last six hours
+		l.skew.Store(int64(-5 * time.Hour)) // from now on, credentials seem to last six hours
 		sleep(2 * time.Hour)
 		for i := 1; i < len(l.calls()); i++ {
 			if wait := l.calls()[i].Sub(l.calls()[i-1]); wait > 39*time.Minute {
@@ -458,13 +459,13 @@ func TestASlowClockDoesNotDelayTheNextAttempt(t *testing.T) {
 		sleep(6 * time.Hour)
 		for i := 2; i < len(l.calls()); i++ {
 			if wait := l.calls()[i].Sub(l.calls()[i-1]); wait > time.Hour/8 {
-				t.Errorf("attempt %d came %v after the one before", i, wait)
+				t.Errorf("attempt %d came %v after the previous one", i, wait)
 			}
 		}
 	})
 }
 
-func TestPublishesOnlyWhatMakesThingsBetter(t *testing.T) {
+func TestNeverReplacesCredentialsWithWorseOnes(t *testing.T) {
 	expired := func() aws.Credentials { return granted(-time.Second) }
 	without := func(change func(*aws.Credentials)) func() aws.Credentials {
 		return func() aws.Credentials {
@@ -482,7 +483,7 @@ func TestPublishesOnlyWhatMakesThingsBetter(t *testing.T) {
 		{"no session token", without(func(c *aws.Credentials) { c.SessionToken = "" })},
 		{"no expiry", without(func(c *aws.Credentials) { c.CanExpire = false })},
 		{"expired", expired},
-		{"ends earlier", func() aws.Credentials { return granted(20 * time.Minute) }},
+		{"expires earlier", func() aws.Credentials { return granted(20 * time.Minute) }},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -502,7 +503,7 @@ func TestPublishesOnlyWhatMakesThingsBetter(t *testing.T) {
 					t.Errorf("refresh_failing{invalid_response} is %v", n)
 				}
 			})
-			if tt.name == "ends earlier" {
+			if tt.name == "expires earlier" {
 				return
 			}
 			synctest.Test(t, func(t *testing.T) {
@@ -514,7 +515,7 @@ func TestPublishesOnlyWhatMakesThingsBetter(t *testing.T) {
 	}
 }
 
-func TestAnAttemptIsBounded(t *testing.T) {
+func TestAttemptTimesOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := start(t, func(ctx context.Context, call int) (aws.Credentials, error) {
 			<-ctx.Done()
@@ -527,8 +528,8 @@ func TestAnAttemptIsBounded(t *testing.T) {
 	})
 }
 
-// P8: what hangs is given up at once.
-func TestEndsWhileSTSHangs(t *testing.T) {
+// P8: a call that hangs does not delay the shutdown.
+func TestStopsWhileSTSHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		hanging := aws.CredentialsProviderFunc(func(ctx context.Context) (aws.Credentials, error) {
 			<-ctx.Done()
@@ -539,12 +540,12 @@ func TestEndsWhileSTSHangs(t *testing.T) {
 		defer cancel()
 		began := time.Now()
 		if err := r.Run(ctx); err != nil || time.Since(began) != time.Second {
-			t.Errorf("told to end after a second, it ended after %v with %v", time.Since(began), err)
+			t.Errorf("canceled after a second, Run returned after %v with %v", time.Since(began), err)
 		}
 	})
 }
 
-func TestMetricsTellTheStory(t *testing.T) {
+func TestMetricsFollowSuccessAndFailure(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := start(t, func(ctx context.Context, call int) (aws.Credentials, error) {
 			switch call {
@@ -596,7 +597,7 @@ func TestMetricsAreWellFormed(t *testing.T) {
 	}
 }
 
-func TestLogSaysWhatHappensAndNoSecret(t *testing.T) {
+func TestLogHasEventsAndNoSecrets(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := start(t, func(ctx context.Context, call int) (aws.Credentials, error) {
 			if call == 0 {
@@ -610,7 +611,7 @@ func TestLogSaysWhatHappensAndNoSecret(t *testing.T) {
 			`"level":"INFO","msg":"asking STS for the first credentials"`,
 			`"level":"INFO","msg":"credentials refreshed"`,
 			`"level":"WARN","msg":"refresh failed","code":"AccessDenied","error":"Not authorized"`,
-			`"level":"ERROR","msg":"refresh failed"`, // once nothing is left
+			`"level":"ERROR","msg":"refresh failed"`, // once the credentials have expired
 		} {
 			if !strings.Contains(log, want) {
 				t.Errorf("the log lacks %s", want)
@@ -618,18 +619,18 @@ func TestLogSaysWhatHappensAndNoSecret(t *testing.T) {
 		}
 		for _, secret := range []string{`"secret"`, `"session"`, "ASIA"} {
 			if strings.Contains(log, secret) {
-				t.Errorf("the log holds %s", secret)
+				t.Errorf("the log contains %s", secret)
 			}
 		}
 	})
 }
 
-func TestShortLivedCredentialsAreWarnedOfOnce(t *testing.T) {
+func TestShortLivedCredentialsAreWarnedAboutOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := start(t, func(ctx context.Context, call int) (aws.Credentials, error) { return granted(44 * time.Minute), nil })
 		sleep(3 * time.Hour)
 		if n := strings.Count(l.log.String(), "credentials are short-lived"); n != 1 {
-			t.Errorf("the log says so %d times:\n%s", n, &l.log)
+			t.Errorf("%d warnings, want 1:\n%s", n, &l.log)
 		}
 	})
 }

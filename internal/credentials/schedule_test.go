@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// almostOne is the upper end of what rand.Float64 returns.
+// almostOne is about the largest value that rand.Float64 returns.
 const almostOne = 1 - 1e-9
 
 func TestRefreshDelay(t *testing.T) {

@@ -31,20 +31,20 @@ func stsCodes() (codes []string) {
 	return codes
 }
 
-// identity is a token as text.
+// identity is a stscreds.IdentityTokenRetriever that returns this token.
 type identity string
 
 func (i identity) GetIdentityToken() ([]byte, error) { return []byte(i), nil }
 
-// ask makes one attempt with a token at a server.
-func ask(ctx context.Context, client *sts.Client, token string) (aws.Credentials, error) {
+// exchange exchanges token for credentials, in one attempt.
+func exchange(ctx context.Context, client *sts.Client, token string) (aws.Credentials, error) {
 	return stscreds.NewWebIdentityRoleProvider(client, role, identity(token), func(o *stscreds.WebIdentityRoleOptions) {
 		o.RoleSessionName = "pod-1"
 		o.Duration = time.Hour
 	}).Retrieve(ctx)
 }
 
-// newStandin returns an STS that knows role, and its server.
+// newStandin returns a stand-in for STS that knows role, and its server.
 func newStandin(t testing.TB) (*standin.STS, *httptest.Server) {
 	t.Helper()
 	fake := standin.NewSTS(issuer)
@@ -54,12 +54,12 @@ func newStandin(t testing.TB) (*standin.STS, *httptest.Server) {
 	return fake, srv
 }
 
-// The request ID is in the log, and not in the reason, which is repeated.
-func TestRequestIDIsForTheLog(t *testing.T) {
+// The request ID is in the log, but not in the reason, which clients see.
+func TestRequestIDIsOnlyInTheLog(t *testing.T) {
 	fake, srv := newStandin(t)
 	fake.Always(standin.Refuse(http.StatusForbidden, "AccessDenied", "no"))
 	provider := aws.CredentialsProviderFunc(func(ctx context.Context) (aws.Credentials, error) {
-		return ask(ctx, sts.New(sts.Options{Endpoint: srv.URL}, prometheus.NewRegistry()), issuer.Token(standin.Claims{}))
+		return exchange(ctx, sts.New(sts.Options{Endpoint: srv.URL}, prometheus.NewRegistry()), issuer.Token(standin.Claims{}))
 	})
 	var log bytes.Buffer
 	r := NewRefresher(provider, time.Hour, stsCodes(), slog.New(slog.NewJSONHandler(&log, nil)), prometheus.NewRegistry())
@@ -73,9 +73,8 @@ func TestRequestIDIsForTheLog(t *testing.T) {
 	}
 }
 
-// TestRefresherOverSTS runs the real loop over the real client and the real provider,
-// on the real clock.
-func TestRefresherOverSTS(t *testing.T) {
+// This test runs the real loop with the real client and provider, on the real clock.
+func TestRefresherWithRealClient(t *testing.T) {
 	t.Parallel()
 	fake, srv := newStandin(t)
 	volume := standin.NewVolume(filepath.Join(t.TempDir(), "volume"))
@@ -87,8 +86,8 @@ func TestRefresherOverSTS(t *testing.T) {
 		stscreds.IdentityTokenFile(volume.Path("token")), func(o *stscreds.WebIdentityRoleOptions) { o.RoleSessionName = "pod-1" })
 	r := NewRefresher(provider, time.Hour, stsCodes(), slog.New(slog.DiscardHandler), reg)
 	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan error)
-	go func() { ended <- r.Run(ctx) }()
+	done := make(chan error)
+	go func() { done <- r.Run(ctx) }()
 	wait, stop := context.WithTimeout(t.Context(), 10*time.Second)
 	defer stop()
 	got, err := r.Retrieve(wait)
@@ -96,7 +95,7 @@ func TestRefresherOverSTS(t *testing.T) {
 		t.Errorf("got %v, %v", got, err)
 	}
 	cancel()
-	if err := <-ended; err != nil {
+	if err := <-done; err != nil {
 		t.Error(err)
 	}
 }

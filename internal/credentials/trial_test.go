@@ -22,37 +22,37 @@ import (
 	"irsa-sidecar/test/standin"
 )
 
-// trial is a Refresher over the real client of STS, and all that it depends on:
-// STS and the network to it, the token, the clocks, and chance. It lives in a
-// synctest bubble, and keeps the books that the promises are held against.
+// trial is a Refresher with the real STS client and everything that they depend on:
+// STS, the network, the token, the clocks and random numbers. It lives in a synctest
+// bubble and records what is needed to check the promises.
 type trial struct {
 	*Refresher
 	sts    *standin.STS
 	reg    *prometheus.Registry
 	cancel context.CancelFunc
-	ended  chan error // of Run
+	done   chan error // the result of Run
 
-	wallAhead, stsAhead atomic.Int64 // their clocks, of the bubble's, as a Duration
+	wallAhead, stsAhead atomic.Int64 // how far these clocks are ahead of the bubble's, as a Duration
 
-	// The fields below are the test's, which has locked mu, except while it sleeps.
+	// mu guards the fields below. The test holds it, except while it sleeps.
 	mu    sync.Mutex
-	token string // what the file holds; empty: there is no file
+	token string // the content of the file; empty: there is no file
 	log   bytes.Buffer
 	stsState
-	books
+	records
 }
 
-// stsState is what decides whether STS grants credentials.
+// stsState decides whether STS grants credentials.
 type stsState struct {
-	fails           bool          // whatever comes
-	failures        int           // that are still to come
-	grants          time.Duration // how long credentials last
-	distrusts       bool          // as the role has it
-	issued, expires time.Time     // of the token; zero: it is not a good one
+	fails           bool          // every request
+	failures        int           // how many more requests fail
+	grants          time.Duration // the lifetime of credentials
+	distrusts       bool          // the role does not accept the request
+	issued, expires time.Time     // of the token; zero: the token is not valid
 }
 
-// wouldGrant tells whether STS would grant credentials that can be used for long
-// enough to renew them in time.
+// wouldGrant reports whether STS would grant credentials that last long enough to be
+// refreshed in time.
 func (w *trial) wouldGrant() bool {
 	const (
 		leeway   = 5 * time.Minute // of the stand-in, for tokens issued ahead of its clock
@@ -65,22 +65,22 @@ func (w *trial) wouldGrant() bool {
 		w.grants > shortest && w.grants+stsAhead-wallAhead > shortest
 }
 
-// books are what a trial knows beside the Refresher.
-type books struct {
+// records are what a trial knows in addition to the Refresher.
+type records struct {
 	attempts []attempt
-	best     aws.Credentials // the ones to serve, by what the provider returned
-	tokens   []string        // all that were ever in the file
-	broken   []string        // promises, by what happened
+	best     aws.Credentials // the credentials to serve, according to the provider's answers
+	tokens   []string        // every token that was ever in the file
+	broken   []string        // a message for each broken promise
 
 	jumped      time.Time // the latest jump of the wall clock
-	jumpedAhead bool      // since the latest attempt began it did, forward
-	woken       bool      // since the latest attempt began there was a Wake
+	jumpedAhead bool      // forward, since the latest attempt started
+	woken       bool      // since the latest attempt started
 	works       time.Time // since when STS would grant usable credentials; zero: it would not
 	served      aws.Credentials
 }
 
-// attempt is one that the Refresher made. Its times are those of the bubble's
-// clock, which nobody sets.
+// attempt is an attempt of the Refresher. Its times are those of the bubble's clock,
+// which never jumps.
 type attempt struct {
 	began, ended time.Time
 	wall         time.Time // at its end
@@ -88,13 +88,13 @@ type attempt struct {
 	err          error
 }
 
-// sent tells whether the attempt came as far as STS.
+// sent reports whether the attempt reached STS.
 func (a attempt) sent() bool { return a.err == nil || reasonFor(a.err, stsCodes()).code != codeToken }
 
-// newTrial starts a Refresher of hour-long credentials, whose chance comes from
-// seed; the token is there, or will come late.
+// newTrial starts a Refresher with hour-long credentials and random numbers from seed.
+// If late is true, there is no token yet.
 func newTrial(t *testing.T, seed uint64, late bool) *trial {
-	w := &trial{sts: standin.NewSTS(issuer), reg: prometheus.NewRegistry(), ended: make(chan error, 1)}
+	w := &trial{sts: standin.NewSTS(issuer), reg: prometheus.NewRegistry(), done: make(chan error, 1)}
 	w.sts.AddRole(standin.Role{ARN: role})
 	w.grants = time.Hour
 	if !late {
@@ -105,19 +105,19 @@ func newTrial(t *testing.T, seed uint64, late bool) *trial {
 	provider := stscreds.NewWebIdentityRoleProvider(client, role, w, func(o *stscreds.WebIdentityRoleOptions) {
 		o.RoleSessionName, o.Duration = "pod-1", time.Hour
 	})
-	w.Refresher = NewRefresher(w.bookkeeper(provider), time.Hour, stsCodes(), slog.New(slog.NewJSONHandler(w, nil)), w.reg)
+	w.Refresher = NewRefresher(w.recording(provider), time.Hour, stsCodes(), slog.New(slog.NewJSONHandler(w, nil)), w.reg)
 	w.now = func() time.Time { return time.Now().Add(time.Duration(w.wallAhead.Load())).Round(0) }
 	w.random = rand.New(rand.NewPCG(seed, 0)).Float64
 	ctx, cancel := context.WithCancel(context.Background())
 	w.cancel = cancel
-	go func() { w.ended <- w.Run(ctx) }()
+	go func() { w.done <- w.Run(ctx) }()
 	w.mu.Lock()
 	w.sleep(0)
 	return w
 }
 
-// network returns a transport to the stand-in for STS. Its connections are in
-// memory, because the clock of a bubble waits for sockets.
+// network returns a transport to the stand-in for STS. Its connections are in memory:
+// the clock of a bubble stops while a goroutine waits for a socket.
 func (w *trial) network(t *testing.T) http.RoundTripper {
 	ln := make(pipeListener)
 	srv := &http.Server{Handler: w.sts}
@@ -126,10 +126,10 @@ func (w *trial) network(t *testing.T) http.RoundTripper {
 	return ln.transport()
 }
 
-// pipeListener hands the other ends of dialled pipes to a server.
+// pipeListener is a listener whose connections are in-memory pipes.
 type pipeListener chan net.Conn
 
-// transport returns one whose every connection goes to ln.
+// transport returns a transport that always connects to ln.
 func (ln pipeListener) transport() http.RoundTripper {
 	transport := sts.NewTransport(nil)
 	transport.DialContext = ln.dial
@@ -152,8 +152,8 @@ func (ln pipeListener) Accept() (net.Conn, error) {
 func (ln pipeListener) Close() error   { close(ln); return nil }
 func (ln pipeListener) Addr() net.Addr { return &net.UnixAddr{Name: "pipe", Net: "unix"} }
 
-// bookkeeper is a provider that enters each attempt in the books.
-func (w *trial) bookkeeper(provider aws.CredentialsProvider) aws.CredentialsProviderFunc {
+// recording returns provider with each attempt recorded and checked.
+func (w *trial) recording(provider aws.CredentialsProvider) aws.CredentialsProviderFunc {
 	return func(ctx context.Context) (aws.Credentials, error) {
 		w.mu.Lock()
 		w.checkSpacing()
@@ -161,7 +161,7 @@ func (w *trial) bookkeeper(provider aws.CredentialsProvider) aws.CredentialsProv
 		storm := len(w.broken) > 0
 		w.mu.Unlock()
 		if storm {
-			<-ctx.Done() // or the time of the bubble might stand still
+			<-ctx.Done() // otherwise the bubble's clock might not advance
 		}
 		c, err := provider.Retrieve(ctx)
 		now := w.now()
@@ -169,17 +169,17 @@ func (w *trial) bookkeeper(provider aws.CredentialsProvider) aws.CredentialsProv
 		defer w.mu.Unlock()
 		latest := &w.attempts[len(w.attempts)-1]
 		latest.ended, latest.wall, latest.credentials, latest.err = time.Now(), now, c, err
-		if err == nil && whole(c) && c.Expires.After(now) && !c.Expires.Before(w.best.Expires) {
+		if err == nil && complete(c) && c.Expires.After(now) && !c.Expires.Before(w.best.Expires) {
 			w.best = c
 		} else if err == nil {
-			latest.err = newReason(codeInvalidResponse, "to be refused")
+			latest.err = newReason(codeInvalidResponse, "must be rejected")
 		}
 		return c, err
 	}
 }
 
-// whole tells whether c lacks nothing.
-func whole(c aws.Credentials) bool {
+// complete reports whether c has all its parts.
+func complete(c aws.Credentials) bool {
 	return c.AccessKeyID != "" && c.SecretAccessKey != "" && c.SessionToken != "" && c.CanExpire
 }
 
@@ -193,22 +193,22 @@ func (w *trial) GetIdentityToken() ([]byte, error) {
 	return []byte(w.token), nil
 }
 
-// Write takes the log.
+// Write appends a line to the log.
 func (w *trial) Write(line []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.log.Write(line)
 }
 
-// sleep lets d pass and the Refresher come to rest.
+// sleep waits for d, and then until the Refresher is idle.
 func (w *trial) sleep(d time.Duration) {
 	w.mu.Unlock()
 	defer w.mu.Lock()
 	sleep(d)
 }
 
-// ask is a client that takes what is there, or waits for the very first
-// credentials as long as the door lets it.
+// ask requests credentials as a client does. Before the first credentials it waits at
+// most hold.
 func (w *trial) ask(hold time.Duration) (aws.Credentials, error) {
 	w.mu.Unlock()
 	defer w.mu.Lock()
@@ -219,16 +219,16 @@ func (w *trial) ask(hold time.Duration) (aws.Credentials, error) {
 	return c, err
 }
 
-// end tells Run to end, and returns within what time it did.
+// end cancels Run, and returns how long it took to return.
 func (w *trial) end() (time.Duration, error) {
 	w.mu.Unlock()
 	defer w.mu.Lock()
-	told := time.Now()
+	start := time.Now()
 	w.cancel()
 	select {
-	case err := <-w.ended:
-		return time.Since(told), err
+	case err := <-w.done:
+		return time.Since(start), err
 	case <-time.After(time.Hour):
-		return time.Hour, errors.New("it goes on")
+		return time.Hour, errors.New("Run did not return")
 	}
 }

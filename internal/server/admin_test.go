@@ -32,11 +32,11 @@ func TestAdmin(t *testing.T) {
 		{"not ready, no code", "GET /readyz", errors.New("canary"), 503, "not ready\n"},
 		{"not ready, HEAD", "HEAD /readyz", denied, 503, ""},
 		{"metrics", "GET /metrics", denied, 200, ""},
-		{"probe of the kubelet", "GET /readyz HTTP/1.1\nHost: 10.0.0.7:9912\nUser-Agent: kube-probe/1.34", nil, 200, "ok\n"},
+		{"kubelet probe", "GET /readyz HTTP/1.1\nHost: 10.0.0.7:9912\nUser-Agent: kube-probe/1.34", nil, 200, "ok\n"},
 
 		{"root", "GET /", nil, 404, ""},
 		{"credentials", "GET /v1/credentials", nil, 404, ""},
-		{"below", "GET /healthz/x", nil, 404, ""},
+		{"longer path", "GET /healthz/x", nil, 404, ""},
 		{"slash at the end", "GET /metrics/", nil, 404, ""},
 		{"profiles", "GET /debug/pprof/", nil, 404, ""},
 		{"POST health", "POST /healthz", nil, 405, ""},
@@ -49,8 +49,8 @@ func TestAdmin(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			reg := prometheus.NewRegistry()
-			door := NewContainerEndpoint(ContainerGuard{Path: testPath}, ContainerCredentials(testRole), always(sample()), slog.New(slog.DiscardHandler), NewMetrics(reg))
-			rawhttp.Exchange(t, serve(t, door), "GET /v1/credentials HTTP/1.1\nHost: localhost") // so that there is something to leak
+			e := NewContainerEndpoint(ContainerGuard{Path: testPath}, ContainerCredentials(testRole), always(sample()), slog.New(slog.DiscardHandler), NewMetrics(reg))
+			rawhttp.Exchange(t, serve(t, e), "GET /v1/credentials HTTP/1.1\nHost: localhost") // so that there is something to leak
 
 			request := tt.request
 			if !strings.Contains(request, "HTTP/") {

@@ -80,7 +80,7 @@ func authorizationFromFile(t *testing.T, file string, log *slog.Logger) *Authori
 	return NewReloadedAuthorization(token, file, cfg.ReadAuthorizationToken, log)
 }
 
-// What happens to the file, and which token is in effect after the next reload.
+// Changes of the file, and the token in effect after the next reload.
 func TestAuthorizationFileChanges(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "token")
@@ -88,32 +88,32 @@ func TestAuthorizationFileChanges(t *testing.T) {
 	var log journal
 	a := authorizationFromFile(t, file, log.logger())
 	now := time.Now()
-	gone := func(t *testing.T) {
+	remove := func(t *testing.T) {
 		if err := os.Remove(file); err != nil {
 			t.Fatal(err)
 		}
 	}
-	holds := func(content string) func(*testing.T) {
-		return func(t *testing.T) { write(t, file, content) }
+	content := func(text string) func(*testing.T) {
+		return func(t *testing.T) { write(t, file, text) }
 	}
 	steps := []struct {
 		name    string
 		change  func(*testing.T)
 		changes int // in the log so far
-		trouble int // warnings in the log so far
+		warned  int // warnings in the log so far
 		want    string
 	}{
 		{"unchanged", func(*testing.T) {}, 0, 0, "canary-1"},
-		{"only the white space", holds(" canary-1 "), 0, 0, "canary-1"},
-		{"changed", holds("canary-2"), 1, 0, "canary-2"},
-		{"empty", holds(""), 1, 1, "canary-2"},
+		{"only the white space", content(" canary-1 "), 0, 0, "canary-1"},
+		{"changed", content("canary-2"), 1, 0, "canary-2"},
+		{"empty", content(""), 1, 1, "canary-2"},
 		{"still empty", func(*testing.T) {}, 1, 1, "canary-2"},
-		{"missing", gone, 1, 1, "canary-2"},
-		{"back, and other", holds("canary-3"), 2, 1, "canary-3"},
-		{"binary", holds("canary\x00\xff"), 2, 2, "canary-3"},
-		{"the same again", holds("canary-3"), 2, 2, "canary-3"},
-		{"huge", holds(strings.Repeat("canary", 1<<16)), 2, 3, "canary-3"},
-		{"recovered", holds("canary-4"), 3, 3, "canary-4"},
+		{"missing", remove, 1, 1, "canary-2"},
+		{"back with another token", content("canary-3"), 2, 1, "canary-3"},
+		{"binary", content("canary\x00\xff"), 2, 2, "canary-3"},
+		{"the same again", content("canary-3"), 2, 2, "canary-3"},
+		{"huge", content(strings.Repeat("canary", 1<<16)), 2, 3, "canary-3"},
+		{"recovered", content("canary-4"), 3, 3, "canary-4"},
 	}
 	for _, step := range steps {
 		step.change(t)
@@ -125,8 +125,8 @@ func TestAuthorizationFileChanges(t *testing.T) {
 		if n := strings.Count(log.String(), "token changed"); n != step.changes {
 			t.Errorf("%s: %d changes logged, want %d", step.name, n, step.changes)
 		}
-		if n := strings.Count(log.String(), `"level":"WARN"`); n != step.trouble {
-			t.Errorf("%s: %d warnings logged, want %d", step.name, n, step.trouble)
+		if n := strings.Count(log.String(), `"level":"WARN"`); n != step.warned {
+			t.Errorf("%s: %d warnings logged, want %d", step.name, n, step.warned)
 		}
 	}
 	if strings.Contains(log.String(), "canary") {
@@ -134,7 +134,7 @@ func TestAuthorizationFileChanges(t *testing.T) {
 	}
 }
 
-// When the file is read again, relative to the time when it was read.
+// When the file is read again, by the time since it was last read.
 func TestAuthorizationFileReloads(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
@@ -186,7 +186,7 @@ func TestAuthorizationFileWithinTwoSeconds(t *testing.T) {
 			}
 		}
 		if a.allows([]string{"old"}) {
-			t.Error("the old token passes as well as the new one")
+			t.Error("the old token is accepted in addition to the new one")
 		}
 	})
 }
@@ -226,7 +226,7 @@ func write(t testing.TB, file, content string) {
 	}
 }
 
-// publish replaces file at once, so that no reader sees half of it.
+// publish replaces file atomically.
 func publish(t testing.TB, file, content string) {
 	fresh := file + ".new"
 	if err := os.WriteFile(fresh, []byte(content), 0o600); err != nil {

@@ -11,11 +11,11 @@ import (
 	"testing"
 )
 
-// The goal: a request at the door costs at most four allocations and a tenth
-// of CPU time more than one to the least that net/http can do.
+// The goal: a request to the endpoint costs at most four allocations and a tenth of CPU
+// time more than a request to a minimal net/http server.
 const mostAllocations = 4
 
-// kilobyte returns credentials whose rendering has 1,024 bytes.
+// kilobyte returns an endpoint whose answer has 1,024 bytes, and that answer.
 func kilobyte() (*endpoint, []byte) {
 	c := sample()
 	c.SessionToken = strings.Repeat("t", 1024-len(golden)+len(c.SessionToken))
@@ -30,7 +30,7 @@ func bare(body []byte) http.Handler {
 	})
 }
 
-// serveBare serves handler until the test ends, without any setting.
+// serveBare serves handler until the test ends, with net/http's defaults.
 func serveBare(t testing.TB, handler http.Handler) string {
 	t.Helper()
 	ln := openListener(t, "127.0.0.1:0")
@@ -40,8 +40,7 @@ func serveBare(t testing.TB, handler http.Handler) string {
 	return ln.Addr().String()
 }
 
-// keepAlive is a client that allocates nothing, so that what is measured is
-// the server.
+// keepAlive is a client that allocates nothing, so that only the server is measured.
 type keepAlive struct {
 	conn    net.Conn
 	replies *bufio.Reader
@@ -99,9 +98,9 @@ func decimal(digits []byte) int {
 	return n
 }
 
-func BenchmarkDoor(b *testing.B) {
-	door, _ := kilobyte()
-	benchmark(b, serve(b, door))
+func BenchmarkEndpoint(b *testing.B) {
+	e, _ := kilobyte()
+	benchmark(b, serve(b, e))
 }
 
 func BenchmarkBare(b *testing.B) {
@@ -134,15 +133,15 @@ func cpu(t testing.TB) int64 {
 	return usage.Utime.Nano() + usage.Stime.Nano()
 }
 
-// BenchmarkHandler is the door alone, without net/http around it.
+// BenchmarkHandler measures the endpoint without net/http around it.
 func BenchmarkHandler(b *testing.B) {
-	door, _ := kilobyte()
+	e, _ := kilobyte()
 	r := requestTo(b, "127.0.0.1:9911", "127.0.0.1:9911")
 	w := &discard{make(http.Header)}
 	b.ReportAllocs()
 	for b.Loop() {
 		clear(w.header)
-		door.ServeHTTP(w, r)
+		e.ServeHTTP(w, r)
 	}
 }
 
@@ -154,11 +153,11 @@ func (d *discard) Write(p []byte) (int, error) { return len(p), nil }
 
 // Not parallel: it counts the allocations of the whole process.
 func TestAllocations(t *testing.T) {
-	door, body := kilobyte()
-	got := allocations(t, serve(t, door))
-	least := allocations(t, serveBare(t, bare(body)))
-	if got-least > mostAllocations {
-		t.Errorf("%v allocations a request, %v more than bare net/http, want at most %d", got, got-least, mostAllocations)
+	e, body := kilobyte()
+	got := allocations(t, serve(t, e))
+	base := allocations(t, serveBare(t, bare(body)))
+	if got-base > mostAllocations {
+		t.Errorf("%v allocations a request, %v more than bare net/http, want at most %d", got, got-base, mostAllocations)
 	}
 }
 

@@ -17,8 +17,8 @@ import (
 	"irsa-sidecar/test/rawhttp"
 )
 
-// Everything secret has "canary" in it, and so has much of what strangers
-// send. It comes out nowhere but in the answer to who may ask.
+// Every secret contains "canary", and so does much of what unauthorized clients send. It
+// appears nowhere except in the answer to an authorized request.
 func TestCanaries(t *testing.T) {
 	t.Parallel()
 	const secretPath = "/v1/credentials/canary-path"
@@ -31,7 +31,7 @@ func TestCanaries(t *testing.T) {
 		if available.Load() {
 			return c, nil
 		}
-		return aws.Credentials{}, &failure{"AccessDenied", "look at the trust policy"}
+		return aws.Credentials{}, &failure{"AccessDenied", "check the trust policy"}
 	})
 	var log journal
 	file := filepath.Join(t.TempDir(), "token")
@@ -115,6 +115,6 @@ func TestCanaries(t *testing.T) {
 		t.Errorf("log: %s", log.String())
 	}
 	if !strings.Contains(log.String(), "too large") || !strings.Contains(log.String(), "token changed") {
-		t.Errorf("the run did not log what it should: %s", log.String())
+		t.Errorf("the log lacks the expected lines: %s", log.String())
 	}
 }

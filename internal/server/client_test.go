@@ -47,7 +47,7 @@ func sample() aws.Credentials {
 const golden = `{"AccessKeyId":"ASIAEXAMPLE","SecretAccessKey":"secret/+key","Token":"session/+token==",` +
 	`"Expiration":"2031-05-06T07:08:09Z","AccountId":"444455556666","RoleArn":"arn:aws:iam::111122223333:role/app"}`
 
-// providerFunc is a Provider. Its context is done if Current is called.
+// providerFunc is a Provider. Current calls it with a context that is done.
 type providerFunc func(context.Context) (aws.Credentials, error)
 
 func (f providerFunc) Retrieve(ctx context.Context) (aws.Credentials, error) { return f(ctx) }
@@ -87,14 +87,14 @@ func (p *pending) Current() (aws.Credentials, error) {
 	}
 }
 
-// failure is a reason as the provider gives it.
+// failure is an error of a provider.
 type failure struct{ code, message string }
 
 func (f *failure) Error() string        { return f.code + ": " + f.message }
 func (f *failure) ErrorCode() string    { return f.code }
 func (f *failure) ErrorMessage() string { return f.message }
 
-// newEndpoint returns a container credentials endpoint at testPath with metrics of its own.
+// newEndpoint returns a container credentials endpoint at testPath with its own metrics.
 func newEndpoint(provider Provider, authorization *Authorization) *endpoint {
 	return NewContainerEndpoint(ContainerGuard{Path: testPath, Authorization: authorization}, ContainerCredentials(testRole),
 		provider, slog.New(slog.DiscardHandler), NewMetrics(prometheus.NewRegistry())).(*endpoint)
@@ -148,10 +148,10 @@ func serve(t testing.TB, handler http.Handler) string {
 // serveOn serves handler on ln until the test ends.
 func serveOn(t testing.TB, ln net.Listener, handler http.Handler, log *slog.Logger) {
 	t.Helper()
-	ctx, ended := t.Context(), make(chan error, 1)
-	go func() { ended <- listen.Serve(ctx, ln, handler, listen.NewLimit(listen.CredentialsConnections), log) }()
+	ctx, done := t.Context(), make(chan error, 1)
+	go func() { done <- listen.Serve(ctx, ln, handler, listen.NewLimit(listen.CredentialsConnections), log) }()
 	t.Cleanup(func() {
-		if err := <-ended; err != nil {
+		if err := <-done; err != nil {
 			t.Errorf("Serve: %v", err)
 		}
 	})
@@ -173,8 +173,8 @@ func fault(t testing.TB, r rawhttp.Reply) (code, message string) {
 // count returns the value of a counter.
 func count(c prometheus.Collector) int { return int(testutil.ToFloat64(c)) }
 
-// checkCounts checks that e has counted one request, answered with code and
-// refused for reason, and no other; an empty code or reason is none.
+// checkCounts checks that e counted exactly one request, answered with code, and one
+// refusal, for reason. An empty code or reason means none.
 func checkCounts(t testing.TB, e *endpoint, code, reason string) {
 	t.Helper()
 	for _, c := range []string{"200", "401", "403", "404", "405", "503"} {

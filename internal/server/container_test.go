@@ -54,16 +54,16 @@ func TestAnswerOnTheWire(t *testing.T) {
 
 func TestRequests(t *testing.T) {
 	t.Parallel()
-	d := newEndpoint(always(sample()), nil)
-	addr := serve(t, d)
+	e := newEndpoint(always(sample()), nil)
+	addr := serve(t, e)
 	tests := []struct {
 		name    string
 		request string
 		want    string // the status, and the code of an error
 	}{
 		{"plain", "GET /v1/credentials HTTP/1.1\nHost: 127.0.0.1", "200"},
-		{"as an old SDK", "GET /v1/credentials HTTP/1.1\nHost: 127.0.0.1\nUser-Agent: aws-sdk-go/1.12.48 (go1.9)\nAccept: application/json\nAccept-Encoding: gzip", "200"},
-		{"as a new SDK", "GET /v1/credentials HTTP/1.1\nHost: 127.0.0.1\nAmz-Sdk-Invocation-Id: 1\nAmz-Sdk-Request: attempt=1; max=3\nAuthorization: whatever", "200"},
+		{"an old SDK", "GET /v1/credentials HTTP/1.1\nHost: 127.0.0.1\nUser-Agent: aws-sdk-go/1.12.48 (go1.9)\nAccept: application/json\nAccept-Encoding: gzip", "200"},
+		{"a new SDK", "GET /v1/credentials HTTP/1.1\nHost: 127.0.0.1\nAmz-Sdk-Invocation-Id: 1\nAmz-Sdk-Request: attempt=1; max=3\nAuthorization: whatever", "200"},
 		{"HTTP/1.0 with Host", "GET /v1/credentials HTTP/1.0\nHost: 127.0.0.1", "200"},
 		{"a body", "GET /v1/credentials HTTP/1.1\nHost: 127.0.0.1\nContent-Length: 0", "200"},
 		{"lower-case host header", "GET /v1/credentials HTTP/1.1\nhost: 127.0.0.1", "200"},
@@ -78,8 +78,8 @@ func TestRequests(t *testing.T) {
 		{"percent-encoded letter", "GET /v1/%63redentials HTTP/1.1\nHost: 127.0.0.1", "200"},
 		{"percent-encoded slash at the end", "GET /v1/credentials/%2F HTTP/1.1\nHost: 127.0.0.1", "404 NotFound"},
 		{"percent-encoded NUL", "GET /v1/credentials%00 HTTP/1.1\nHost: 127.0.0.1", "404 NotFound"},
-		{"longer", "GET /v1/credentials/x HTTP/1.1\nHost: 127.0.0.1", "404 NotFound"},
-		{"shorter", "GET /v1/credential HTTP/1.1\nHost: 127.0.0.1", "404 NotFound"},
+		{"longer path", "GET /v1/credentials/x HTTP/1.1\nHost: 127.0.0.1", "404 NotFound"},
+		{"shorter path", "GET /v1/credential HTTP/1.1\nHost: 127.0.0.1", "404 NotFound"},
 		{"root", "GET / HTTP/1.1\nHost: 127.0.0.1", "404 NotFound"},
 		{"parameter", "GET /v1/credentials;x HTTP/1.1\nHost: 127.0.0.1", "404 NotFound"},
 		{"query", "GET /v1/credentials?a=b;c&d=%zz HTTP/1.1\nHost: 127.0.0.1", "200"},
@@ -95,14 +95,14 @@ func TestRequests(t *testing.T) {
 		{"unknown method", "PROPFIND /v1/credentials HTTP/1.1\nHost: 127.0.0.1", "405 MethodNotAllowed"},
 		{"lower-case method", "get /v1/credentials HTTP/1.1\nHost: 127.0.0.1", "405 MethodNotAllowed"},
 		{"OPTIONS *", "OPTIONS * HTTP/1.1\nHost: 127.0.0.1", "404 NotFound"},
-		{"OPTIONS * of a stranger", "OPTIONS * HTTP/1.1\nHost: evil.example", "403 HostNotAllowed"},
+		{"OPTIONS * with an evil Host", "OPTIONS * HTTP/1.1\nHost: evil.example", "403 HostNotAllowed"},
 		{"CONNECT", "CONNECT 127.0.0.1:80 HTTP/1.1\nHost: 127.0.0.1:80", "404 NotFound"},
-		{"CONNECT elsewhere", "CONNECT evil.example:443 HTTP/1.1\nHost: 127.0.0.1", "403 HostNotAllowed"},
+		{"CONNECT to another host", "CONNECT evil.example:443 HTTP/1.1\nHost: 127.0.0.1", "403 HostNotAllowed"},
 		{"preface of HTTP/2", "PRI * HTTP/2.0\n\nSM", "403 HostNotAllowed"},
 
 		{"absolute form", "GET http://127.0.0.1/v1/credentials HTTP/1.1\nHost: 127.0.0.1", "200"},
 		{"absolute form, evil host", "GET http://evil.example/v1/credentials HTTP/1.1\nHost: 127.0.0.1", "403 HostNotAllowed"},
-		{"absolute form beats an evil Host", "GET http://127.0.0.1/v1/credentials HTTP/1.1\nHost: evil.example", "200"},
+		{"absolute form takes precedence over an evil Host", "GET http://127.0.0.1/v1/credentials HTTP/1.1\nHost: evil.example", "200"},
 		{"absolute form, user", "GET http://127.0.0.1@evil.example/v1/credentials HTTP/1.1\nHost: 127.0.0.1", "403 HostNotAllowed"},
 		{"evil host", "GET /v1/credentials HTTP/1.1\nHost: evil.example", "403 HostNotAllowed"},
 		{"evil host before localhost", "GET /v1/credentials HTTP/1.1\nHost: evil.example:localhost", "403 HostNotAllowed"},
@@ -135,7 +135,7 @@ func TestRequests(t *testing.T) {
 	}
 }
 
-// checkFraming checks what is true of every answer of a door.
+// checkFraming checks what all answers of an endpoint have in common.
 func checkFraming(t *testing.T, got rawhttp.Reply) {
 	t.Helper()
 	if length := got.Header.Get("Content-Length"); length != strconv.Itoa(len(got.Body)) {
@@ -154,11 +154,11 @@ func checkFraming(t *testing.T, got rawhttp.Reply) {
 	}
 }
 
-// What net/http refuses by itself never reaches the door.
+// net/http rejects these requests on its own: the endpoint never sees them.
 func TestMalformedRequests(t *testing.T) {
 	t.Parallel()
-	d := newEndpoint(always(sample()), nil)
-	addr := serve(t, d)
+	e := newEndpoint(always(sample()), nil)
+	addr := serve(t, e)
 	tests := []struct {
 		name    string
 		request string
@@ -185,11 +185,11 @@ func TestMalformedRequests(t *testing.T) {
 		})
 	}
 	t.Cleanup(func() { // after all of them
-		checkCounts(t, d, "", "")
+		checkCounts(t, e, "", "")
 	})
 }
 
-// Go follows redirects, everybody else fails on one.
+// Go follows redirects, all other clients fail on one.
 func TestNeverRedirects(t *testing.T) {
 	t.Parallel()
 	addr := serve(t, newEndpoint(always(sample()), nil))
@@ -257,8 +257,7 @@ func TestHead(t *testing.T) {
 	}
 }
 
-// A keep-alive connection serves one request after the other, whatever the
-// door thinks of them.
+// A keep-alive connection serves one request after another, also after a refused one.
 func TestKeepAlive(t *testing.T) {
 	t.Parallel()
 	conn := rawhttp.Dial(t, serve(t, newEndpoint(always(sample()), nil)))
@@ -298,12 +297,11 @@ func TestLongSessionTokenIsNotChunked(t *testing.T) {
 	}
 }
 
-// hold asks d once, in a synctest bubble, and returns the answer and how long
-// it took.
-func hold(ctx context.Context, d *endpoint) (*httptest.ResponseRecorder, time.Duration) {
+// call sends a request to e and returns the answer and how long it took.
+func call(ctx context.Context, e *endpoint) (*httptest.ResponseRecorder, time.Duration) {
 	start := time.Now()
 	w := httptest.NewRecorder()
-	d.ServeHTTP(w, httptest.NewRequestWithContext(ctx, http.MethodGet, "http://127.0.0.1"+testPath, nil))
+	e.ServeHTTP(w, httptest.NewRequestWithContext(ctx, http.MethodGet, "http://127.0.0.1"+testPath, nil))
 	return w, time.Since(start)
 }
 
@@ -315,11 +313,11 @@ func TestHold(t *testing.T) {
 		want    time.Duration // until the answer
 		status  int
 	}{
-		{"there already", 0, 0, 200},
-		{"they come at once", time.Millisecond, time.Millisecond, 200},
-		{"they come just in time", 499 * time.Millisecond, 499 * time.Millisecond, 200},
-		{"they come too late", 501 * time.Millisecond, 500 * time.Millisecond, 503},
-		{"they never come", never, 500 * time.Millisecond, 503},
+		{"already there", 0, 0, 200},
+		{"arrive at once", time.Millisecond, time.Millisecond, 200},
+		{"arrive just in time", 499 * time.Millisecond, 499 * time.Millisecond, 200},
+		{"arrive too late", 501 * time.Millisecond, 500 * time.Millisecond, 503},
+		{"never arrive", never, 500 * time.Millisecond, 503},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -331,13 +329,13 @@ func TestHold(t *testing.T) {
 				case tt.arrival > 0:
 					time.AfterFunc(tt.arrival, func() { close(p.ready) })
 				}
-				d := newEndpoint(p, nil)
-				got, elapsed := hold(t.Context(), d)
+				e := newEndpoint(p, nil)
+				got, elapsed := call(t.Context(), e)
 				if got.Code != tt.status || elapsed != tt.want {
 					t.Errorf("got %d after %v, want %d after %v", got.Code, elapsed, tt.status, tt.want)
 				}
-				checkCounts(t, d, strconv.Itoa(tt.status), "")
-				if tt.arrival > 0 { // let the timer end
+				checkCounts(t, e, strconv.Itoa(tt.status), "")
+				if tt.arrival > 0 { // let the timer fire
 					time.Sleep(time.Second)
 				}
 			})
@@ -361,42 +359,41 @@ func TestUnavailable(t *testing.T) {
 	}
 }
 
-// A provider that fails at once, as one whose credentials have expired does,
-// is not waited for.
+// The endpoint does not wait for a provider that fails at once, as it does when
+// credentials have expired.
 func TestNoHoldAfterExpiry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		expired := providerFunc(func(context.Context) (aws.Credentials, error) {
 			return aws.Credentials{}, &failure{"timeout", "STS does not answer"}
 		})
-		if got, elapsed := hold(t.Context(), newEndpoint(expired, nil)); got.Code != http.StatusServiceUnavailable || elapsed != 0 {
+		if got, elapsed := call(t.Context(), newEndpoint(expired, nil)); got.Code != http.StatusServiceUnavailable || elapsed != 0 {
 			t.Errorf("got %d after %v, want 503 at once", got.Code, elapsed)
 		}
 	})
 }
 
-// A request that nobody waits for any more ends its hold, but credentials that
-// are there are never kept back.
-func TestRequestThatHasEnded(t *testing.T) {
+// A canceled request is no longer held, but current credentials are always served.
+func TestCanceledRequest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		ended, end := context.WithCancel(t.Context())
-		end()
+		canceled, cancel := context.WithCancel(t.Context())
+		cancel()
 		p := &pending{make(chan struct{}), &failure{"token", "none yet"}}
-		d := newEndpoint(p, nil)
-		if got, elapsed := hold(ended, d); got.Code != http.StatusServiceUnavailable || elapsed != 0 {
+		e := newEndpoint(p, nil)
+		if got, elapsed := call(canceled, e); got.Code != http.StatusServiceUnavailable || elapsed != 0 {
 			t.Errorf("without credentials: got %d after %v, want 503 at once", got.Code, elapsed)
 		}
 		close(p.ready)
-		if got, elapsed := hold(ended, d); got.Code != http.StatusOK || elapsed != 0 || got.Body.String() != golden {
+		if got, elapsed := call(canceled, e); got.Code != http.StatusOK || elapsed != 0 || got.Body.String() != golden {
 			t.Errorf("with credentials: got %d after %v, want 200 at once", got.Code, elapsed)
 		}
 	})
 }
 
-// Whoever may not ask is neither held nor told why there are no credentials.
+// A refused request is not held, and does not learn why there are no credentials.
 func TestRefusedRequestIsNotHeld(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &pending{make(chan struct{}), &failure{"AccessDenied", "role/app"}}
-		got, elapsed := hold(t.Context(), newEndpoint(p, NewAuthorization("right")))
+		got, elapsed := call(t.Context(), newEndpoint(p, NewAuthorization("right")))
 		if got.Code != http.StatusUnauthorized || elapsed != 0 || strings.Contains(got.Body.String(), "role/app") {
 			t.Errorf("got %d after %v: %s", got.Code, elapsed, got.Body)
 		}
@@ -406,7 +403,7 @@ func TestRefusedRequestIsNotHeld(t *testing.T) {
 	})
 }
 
-// A request on a real socket, held until the first credentials come.
+// A request on a real socket, held until the first credentials arrive.
 func TestHeldRequestIsAnswered(t *testing.T) {
 	t.Parallel()
 	ready := make(chan struct{})
@@ -438,7 +435,7 @@ func TestRendersOnce(t *testing.T) {
 	}
 	current := sample()
 	provider := providerFunc(func(context.Context) (aws.Credentials, error) { return current, nil })
-	d := NewContainerEndpoint(ContainerGuard{Path: testPath}, render, provider, slog.New(slog.DiscardHandler), NewMetrics(prometheus.NewRegistry())).(*endpoint)
+	e := NewContainerEndpoint(ContainerGuard{Path: testPath}, render, provider, slog.New(slog.DiscardHandler), NewMetrics(prometheus.NewRegistry())).(*endpoint)
 
 	var last *rendered
 	changes := []struct {
@@ -455,19 +452,19 @@ func TestRendersOnce(t *testing.T) {
 	for i, tt := range changes {
 		tt.change(&current)
 		for range 3 {
-			got, _ := hold(t.Context(), d)
+			got, _ := call(t.Context(), e)
 			if want := string(ContainerCredentials(testRole)(current)); got.Body.String() != want {
 				t.Errorf("%s: got %s, want %s", tt.name, got.Body, want)
 			}
 		}
-		if renderings != i+1 || d.content.(*document).last.Load() == last {
+		if renderings != i+1 || e.content.(*document).last.Load() == last {
 			t.Errorf("%s: %d renderings, want %d", tt.name, renderings, i+1)
 		}
-		last = d.content.(*document).last.Load()
+		last = e.content.(*document).last.Load()
 	}
 }
 
-// The rendered answer is shared by requests at the same time.
+// Concurrent requests share the rendered answer.
 func TestConcurrentRequests(t *testing.T) {
 	t.Parallel()
 	var mu sync.Mutex
@@ -477,7 +474,7 @@ func TestConcurrentRequests(t *testing.T) {
 		defer mu.Unlock()
 		return current, nil
 	})
-	d := newEndpoint(provider, nil)
+	e := newEndpoint(provider, nil)
 	render := ContainerCredentials(testRole)
 	other := sample()
 	other.SessionToken = "other"
@@ -486,7 +483,7 @@ func TestConcurrentRequests(t *testing.T) {
 	for range 8 {
 		wg.Go(func() {
 			for i := range 100 {
-				if got, _ := hold(t.Context(), d); !slices.Contains(want, got.Body.String()) {
+				if got, _ := call(t.Context(), e); !slices.Contains(want, got.Body.String()) {
 					t.Errorf("got %s", got.Body)
 				}
 				if i%10 == 0 {
@@ -498,7 +495,7 @@ func TestConcurrentRequests(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	if n := count(d.metrics.requests.WithLabelValues("200")); n != 800 {
+	if n := count(e.metrics.requests.WithLabelValues("200")); n != 800 {
 		t.Errorf("%d requests counted, want 800", n)
 	}
 }
@@ -519,9 +516,9 @@ func TestLargeAnswerWarns(t *testing.T) {
 			c := sample()
 			c.SessionToken = strings.Repeat("t", tt.size-len(golden)+len(c.SessionToken))
 			var log journal
-			d := NewContainerEndpoint(ContainerGuard{Path: testPath}, ContainerCredentials(testRole), always(c), log.logger(), NewMetrics(prometheus.NewRegistry())).(*endpoint)
+			e := NewContainerEndpoint(ContainerGuard{Path: testPath}, ContainerCredentials(testRole), always(c), log.logger(), NewMetrics(prometheus.NewRegistry())).(*endpoint)
 			for range 3 {
-				if got, _ := hold(t.Context(), d); got.Body.Len() != tt.size {
+				if got, _ := call(t.Context(), e); got.Body.Len() != tt.size {
 					t.Fatalf("got %d bytes, want %d", got.Body.Len(), tt.size)
 				}
 			}

@@ -18,8 +18,8 @@ import (
 	"irsa-sidecar/test/rawhttp"
 )
 
-// Whoever gets past the guard has a host that others read as this machine too,
-// and all else that is asked for.
+// A request that the guard accepts has a Host that other parsers also read as this
+// machine, and meets all other conditions.
 func FuzzGuard(f *testing.F) {
 	for _, host := range []string{
 		"localhost", "LOCALHOST:1", "localhost.", "127.0.0.1", "127.0.0.1:9911", "127.8.8.8", "[::1]", "[::1]:80", "::1",
@@ -45,7 +45,7 @@ func FuzzGuard(f *testing.F) {
 		r.Header.Add("Authorization", authorization)
 		refused := guard.check(r)
 		if isLocalHost(r) && !ownHost(host, local) {
-			t.Errorf("host %q passes", host)
+			t.Errorf("host %q is accepted", host)
 		}
 		if !isLocalHost(r) && strictHost.MatchString(host) {
 			t.Errorf("host %q is refused", host)
@@ -57,30 +57,30 @@ func FuzzGuard(f *testing.F) {
 			return
 		}
 		if path != testPath && path != testPath+"/" {
-			t.Errorf("path %q passes", path)
+			t.Errorf("path %q is accepted", path)
 		}
 		if method != "GET" && method != "HEAD" {
-			t.Errorf("method %q passes", method)
+			t.Errorf("method %q is accepted", method)
 		}
-		if relayHeader.MatchString(header) {
-			t.Errorf("header %q passes", header)
+		if forwardHeader.MatchString(header) {
+			t.Errorf("header %q is accepted", header)
 		}
 		if authorization != "right" || strings.EqualFold(header, "Authorization") {
-			t.Errorf("authorization %q beside %s passes", authorization, header)
+			t.Errorf("authorization %q with header %s is accepted", authorization, header)
 		}
 	})
 }
 
 var (
-	// strictHost matches hosts that have to pass.
+	// strictHost matches hosts that must be accepted.
 	strictHost = regexp.MustCompile(`^(localhost|127\.0\.0\.1|\[::1\])(:[0-9]{1,5})?$`)
 
-	relayHeader = regexp.MustCompile(`(?i)^(forwarded|via|origin|referer|x-forwarded-[a-z-]*|sec-fetch-[a-z-]*)$`)
+	forwardHeader = regexp.MustCompile(`(?i)^(forwarded|via|origin|referer|x-forwarded-[a-z-]*|sec-fetch-[a-z-]*)$`)
 )
 
-// ownHost reads a host as a client does that is about to connect to it.
+// ownHost reports whether a client that connects to host reaches this machine.
 func ownHost(host string, local net.IP) bool {
-	if ip := net.ParseIP(host); ip != nil { // of IPv6 without brackets too
+	if ip := net.ParseIP(host); ip != nil { // also IPv6 without brackets
 		return ip.IsLoopback() || ip.Equal(local)
 	}
 	u, err := url.Parse("http://" + host + "/")
@@ -91,9 +91,8 @@ func ownHost(host string, local net.IP) bool {
 	return strings.EqualFold(u.Hostname(), "localhost") || ip.IsLoopback() || ip.Equal(local)
 }
 
-// Whatever bytes come over a connection, they are answered with a status line
-// or not at all, only a right request gets credentials, and the next one is
-// served as well.
+// Whatever bytes a connection sends, the answer is empty or begins with a status line,
+// only a correct request gets credentials, and the next request is served.
 func FuzzRequest(f *testing.F) {
 	for _, request := range []string{
 		"",
@@ -117,7 +116,7 @@ func FuzzRequest(f *testing.F) {
 		f.Add([]byte(request))
 	}
 	var log journal
-	send := unixDoor(f, NewContainerEndpoint(ContainerGuard{Path: testPath, Authorization: NewAuthorization("right")}, ContainerCredentials(testRole),
+	send := serveUnix(f, NewContainerEndpoint(ContainerGuard{Path: testPath, Authorization: NewAuthorization("right")}, ContainerCredentials(testRole),
 		always(sample()), log.logger(), NewMetrics(prometheus.NewRegistry())), &log)
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		got := send(t, raw)
@@ -139,14 +138,14 @@ func FuzzRequest(f *testing.F) {
 
 var statusLine = regexp.MustCompile(`^HTTP/1\.[01] [1-5][0-9][0-9] `)
 
-// The same of the instance metadata endpoint: without a session nobody gets
-// credentials.
-func FuzzMetadataRequest(f *testing.F) {
+// The same for the instance metadata endpoint: no request gets credentials without a
+// session.
+func FuzzIMDSRequest(f *testing.F) {
 	const credentials = "GET /latest/meta-data/iam/security-credentials/app HTTP/1.1\r\nHost: localhost\r\n"
 	var log journal
-	d := NewInstanceEndpoint(Instance{Role: testRole, Region: "eu-west-1"}, always(sample()), log.logger(), NewMetrics(prometheus.NewRegistry())).(*endpoint)
-	send := unixDoor(f, d, &log)
-	token := d.guard.(*imds).sessions.issue(maxTTL * time.Second)
+	e := NewInstanceEndpoint(Instance{Role: testRole, Region: "eu-west-1"}, always(sample()), log.logger(), NewMetrics(prometheus.NewRegistry())).(*endpoint)
+	send := serveUnix(f, e, &log)
+	token := e.guard.(*imds).sessions.issue(maxTTL * time.Second)
 	session := "X-aws-ec2-metadata-token: " + token + "\r\n"
 	for _, request := range []string{
 		"",
@@ -178,11 +177,11 @@ func FuzzMetadataRequest(f *testing.F) {
 	})
 }
 
-// unixDoor serves handler on a Unix socket, which can be closed for writing as TCP
-// can, and thousands a second do not use up the ports of the machine. It returns
-// what sends bytes over a connection of their own and returns what comes back.
-func unixDoor(f *testing.F, handler http.Handler, log *journal) func(t *testing.T, raw []byte) []byte {
-	socket := filepath.Join(f.TempDir(), "door")
+// serveUnix serves handler on a Unix socket. Like TCP, it can be closed for writing, but
+// thousands of connections a second do not use up the machine's ports. serveUnix returns
+// a function that sends bytes over a new connection and returns the answer.
+func serveUnix(f *testing.F, handler http.Handler, log *journal) func(t *testing.T, raw []byte) []byte {
+	socket := filepath.Join(f.TempDir(), "socket")
 	ln, err := net.Listen("unix", socket)
 	if err != nil {
 		f.Fatal(err)

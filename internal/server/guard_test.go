@@ -12,11 +12,11 @@ import (
 	"irsa-sidecar/test/rawhttp"
 )
 
-func TestLocalHost(t *testing.T) {
+func TestIsLocalHost(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		name  string
-		local string // what the connection was accepted on
+		local string // the address that the connection was accepted on
 		want  bool
 	}{
 		{name: "localhost", want: true},
@@ -99,8 +99,8 @@ func TestLocalHost(t *testing.T) {
 	}
 }
 
-// requestTo returns a request with that Host, which came in on the address
-// local unless that is empty.
+// requestTo returns a request with this Host. Its connection was accepted on the address
+// local, unless that is empty.
 func requestTo(t testing.TB, host, local string) *http.Request {
 	t.Helper()
 	r := httptest.NewRequest(http.MethodGet, testPath, nil)
@@ -115,19 +115,19 @@ func requestTo(t testing.TB, host, local string) *http.Request {
 	return r.WithContext(context.WithValue(r.Context(), http.LocalAddrContextKey, addr))
 }
 
-// A Host in the header map is none: net/http keeps it elsewhere, and a guard
-// that looks there passes its unit tests and checks nothing.
-func TestLocalHostReadsTheRightHost(t *testing.T) {
+// net/http keeps the Host out of the header map. A guard that reads it there passes its
+// unit tests and checks nothing.
+func TestIsLocalHostReadsTheRightHost(t *testing.T) {
 	t.Parallel()
 	r := requestTo(t, "evil.example", "")
 	r.Header.Set("Host", "127.0.0.1")
 	r.URL.Host = "127.0.0.1"
 	if isLocalHost(r) {
-		t.Error("evil.example passes")
+		t.Error("evil.example is accepted")
 	}
 }
 
-func TestRelayed(t *testing.T) {
+func TestForwardedBy(t *testing.T) {
 	t.Parallel()
 	addr := serve(t, newEndpoint(always(sample()), nil))
 	tests := []struct {
@@ -179,8 +179,8 @@ func TestRelayed(t *testing.T) {
 	}
 }
 
-// Of several faults of a request the first in the order of the guard is
-// answered and counted, and only that one: all combinations.
+// If a request has several faults, the guard answers and counts only the first one in its
+// order. The test tries all combinations.
 func TestOrderOfChecks(t *testing.T) {
 	t.Parallel()
 	checks := []struct {
@@ -210,9 +210,9 @@ func TestOrderOfChecks(t *testing.T) {
 		}
 		t.Run(strings.Join(parts, ","), func(t *testing.T) {
 			t.Parallel()
-			d := newEndpoint(always(sample()), NewAuthorization("right"))
+			e := newEndpoint(always(sample()), NewAuthorization("right"))
 			host, forwarded, path, method, authorization := parts[0], parts[1], parts[2], parts[3], parts[4]
-			got := rawhttp.Exchange(t, serve(t, d), method+" "+path+" HTTP/1.1\nHost: "+host+"\n"+forwarded+"\n"+authorization)
+			got := rawhttp.Exchange(t, serve(t, e), method+" "+path+" HTTP/1.1\nHost: "+host+"\n"+forwarded+"\n"+authorization)
 			if got.Status != want {
 				t.Errorf("got %d, want %d", got.Status, want)
 			}
@@ -221,12 +221,12 @@ func TestOrderOfChecks(t *testing.T) {
 					t.Errorf("got %s, want %s", got, code)
 				}
 			}
-			checkCounts(t, d, strconv.Itoa(want), reason)
+			checkCounts(t, e, strconv.Itoa(want), reason)
 		})
 	}
 }
 
-// The path of a configured capability, which may also be the root.
+// The configured path may be a capability or the root.
 func TestGuardPath(t *testing.T) {
 	t.Parallel()
 	tests := []struct {

@@ -18,15 +18,15 @@ import (
 	"irsa-sidecar/test/rawhttp"
 )
 
-// pathRole has a path, which a metadata service does not show, and a character
-// that some clients escape.
+// pathRole has a path, which the metadata service does not show, and a character that
+// some clients escape.
 var pathRole = arn.ARN{Partition: "aws-cn", Service: "iam", AccountID: "111122223333", Resource: "role/team/a+b"}
 
 func newInstance(m Instance, provider Provider) *endpoint {
 	return NewInstanceEndpoint(m, provider, slog.New(slog.DiscardHandler), NewMetrics(prometheus.NewRegistry())).(*endpoint)
 }
 
-// session has addr issue a session token.
+// session requests a session token from addr.
 func session(t *testing.T, addr string, ttl int) string {
 	t.Helper()
 	got := rawhttp.Exchange(t, addr, fmt.Sprintf("PUT /latest/api/token HTTP/1.1\nHost: 127.0.0.1\nContent-Length: 0\nX-aws-ec2-metadata-token-ttl-seconds: %d", ttl))
@@ -36,7 +36,7 @@ func session(t *testing.T, addr string, ttl int) string {
 	return got.Body
 }
 
-func TestMetadataRequests(t *testing.T) {
+func TestIMDSRequests(t *testing.T) {
 	t.Parallel()
 	m := Instance{Role: pathRole, Region: "eu-west-1", V1: true}
 	addr := serve(t, newInstance(m, always(sample())))
@@ -52,7 +52,7 @@ func TestMetadataRequests(t *testing.T) {
 		want    string // the status, and the body of an answer or the code of an error
 	}{
 		{"v1: role", addr, "GET " + list + host, "200 a+b"},
-		{"v1: role, as old SDKs write it", addr, "GET " + list + "/" + host, "200 a+b"},
+		{"v1: role, a slash at the end, as in old SDKs", addr, "GET " + list + "/" + host, "200 a+b"},
 		{"v1: credentials", addr, "GET " + list + "/a+b" + host, "200 credentials"},
 		{"v1: credentials, escaped", addr, "GET " + list + "/a%2Bb" + host, "200 credentials"},
 		{"v1: credentials, a slash at the end", addr, "GET " + list + "/a+b/" + host, "200 credentials"},
@@ -62,25 +62,25 @@ func TestMetadataRequests(t *testing.T) {
 		{"v2: role", addr, "GET " + list + "/" + host + token, "200 a+b"},
 		{"v2: credentials", addr, "GET " + list + "/a+b" + host + token, "200 credentials"},
 		{"v2: a session of another process", addr, "GET " + list + host + strictToken, "401 Unauthorized"},
-		{"v2: an invented session", addr, "GET " + list + host + "\nX-aws-ec2-metadata-token: token", "401 Unauthorized"},
+		{"v2: a made-up session", addr, "GET " + list + host + "\nX-aws-ec2-metadata-token: token", "401 Unauthorized"},
 		{"v2: an empty session", addr, "GET " + list + host + "\nX-aws-ec2-metadata-token:", "401 Unauthorized"},
 		{"v2: two sessions", addr, "GET " + list + host + token + token, "401 Unauthorized"},
-		{"v2 alone: credentials", strictAddr, "GET " + list + "/a+b" + host + strictToken, "200 credentials"},
-		{"v2 alone: no session", strictAddr, "GET " + list + "/a+b" + host, "401 Unauthorized"},
-		{"v2 alone: no session for the role", strictAddr, "GET " + list + host, "401 Unauthorized"},
-		{"v2 alone: no session for the region", strictAddr, "GET /latest/meta-data/placement/region" + host, "401 Unauthorized"},
-		{"v2 alone: a session of another process", strictAddr, "GET " + list + host + token, "401 Unauthorized"},
+		{"v2 only: credentials", strictAddr, "GET " + list + "/a+b" + host + strictToken, "200 credentials"},
+		{"v2 only: no session", strictAddr, "GET " + list + "/a+b" + host, "401 Unauthorized"},
+		{"v2 only: no session for the role", strictAddr, "GET " + list + host, "401 Unauthorized"},
+		{"v2 only: no session for the region", strictAddr, "GET /latest/meta-data/placement/region" + host, "401 Unauthorized"},
+		{"v2 only: a session of another process", strictAddr, "GET " + list + host + token, "401 Unauthorized"},
 
-		{"v2 alone: no session for what is not there", strictAddr, "GET " + list + "/other" + host, "401 Unauthorized"},
-		{"v2 alone: not there", strictAddr, "GET " + list + "/other" + host + strictToken, "404 NotFound"},
+		{"v2 only: no session, unknown path", strictAddr, "GET " + list + "/other" + host, "401 Unauthorized"},
+		{"v2 only: unknown path", strictAddr, "GET " + list + "/other" + host + strictToken, "404 NotFound"},
 
 		{"session: TTL +1", addr, "PUT /latest/api/token" + host + "\nX-aws-ec2-metadata-token-ttl-seconds: +1", "400 BadRequest"},
 		{"session: no TTL", addr, "PUT /latest/api/token" + host, "400 BadRequest"},
 		{"session: TTL 0", addr, "PUT /latest/api/token" + host + "\nX-aws-ec2-metadata-token-ttl-seconds: 0", "400 BadRequest"},
 		{"session: TTL -1", addr, "PUT /latest/api/token" + host + "\nX-aws-ec2-metadata-token-ttl-seconds: -1", "400 BadRequest"},
 		{"session: TTL 21601", addr, "PUT /latest/api/token" + host + "\nX-aws-ec2-metadata-token-ttl-seconds: 21601", "400 BadRequest"},
-		{"session: TTL of words", addr, "PUT /latest/api/token" + host + "\nX-aws-ec2-metadata-token-ttl-seconds: 1h", "400 BadRequest"},
-		{"session: TTL beyond numbers", addr, "PUT /latest/api/token" + host + "\nX-aws-ec2-metadata-token-ttl-seconds: 99999999999999999999", "400 BadRequest"},
+		{"session: TTL with a unit", addr, "PUT /latest/api/token" + host + "\nX-aws-ec2-metadata-token-ttl-seconds: 1h", "400 BadRequest"},
+		{"session: TTL overflows", addr, "PUT /latest/api/token" + host + "\nX-aws-ec2-metadata-token-ttl-seconds: 99999999999999999999", "400 BadRequest"},
 		{"session: two TTLs", addr, "PUT /latest/api/token" + host + "\nX-aws-ec2-metadata-token-ttl-seconds: 1\nX-aws-ec2-metadata-token-ttl-seconds: 1", "400 BadRequest"},
 		{"session: GET", addr, "GET /latest/api/token" + host, "405 MethodNotAllowed PUT"},
 		{"session: POST", addr, "POST /latest/api/token" + host + "\nContent-Length: 0", "405 MethodNotAllowed PUT"},
@@ -102,27 +102,27 @@ func TestMetadataRequests(t *testing.T) {
 		{"signature of the identity", addr, "GET /latest/dynamic/instance-identity/pkcs7" + host, "404 NotFound"},
 		{"root", addr, "GET /" + host, "404 NotFound"},
 		{"two slashes at the end", addr, "GET " + list + "//" + host, "404 NotFound"},
-		{"the other door's path", addr, "GET /v1/credentials" + host, "404 NotFound"},
+		{"the container endpoint's path", addr, "GET /v1/credentials" + host, "404 NotFound"},
 		{"OPTIONS *", addr, "OPTIONS *" + host, "404 NotFound"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			got := rawhttp.Exchange(t, tt.addr, tt.request)
-			said := got.Body
+			answer := got.Body
 			if strings.Contains(got.Body, "ASIAEXAMPLE") {
-				said = "credentials"
+				answer = "credentials"
 			} else if got.Status != http.StatusOK {
 				if json.Valid([]byte(got.Body)) || got.Header.Get("Content-Type") != "text/plain" {
-					t.Errorf("an old SDK takes it for credentials: %s", got.Body)
+					t.Errorf("an old SDK would take this for credentials: %s", got.Body)
 				}
-				said, _, _ = strings.Cut(got.Body, ": ")
+				answer, _, _ = strings.Cut(got.Body, ": ")
 			}
 			if allow := got.Header.Get("Allow"); allow != "" {
-				said += " " + allow
+				answer += " " + allow
 			}
-			if said = fmt.Sprintf("%d %s", got.Status, said); said != tt.want {
-				t.Errorf("got %s, want %s", said, tt.want)
+			if answer = fmt.Sprintf("%d %s", got.Status, answer); answer != tt.want {
+				t.Errorf("got %s, want %s", answer, tt.want)
 			}
 		})
 	}
@@ -131,7 +131,7 @@ func TestMetadataRequests(t *testing.T) {
 func TestSessionsOnTheWire(t *testing.T) {
 	t.Parallel()
 	addr := serve(t, newInstance(Instance{Role: testRole}, always(sample())))
-	for _, ttl := range []int{1, 60, maxTTL} { // SDKs ask for the most
+	for _, ttl := range []int{1, 60, maxTTL} { // SDKs request the maximum
 		got := rawhttp.Exchange(t, addr, fmt.Sprintf("PUT /latest/api/token/ HTTP/1.1\nHost: 127.0.0.1\nX-aws-ec2-metadata-token-ttl-seconds: %d", ttl))
 		for name, want := range map[string]string{"Content-Type": "text/plain", "Cache-Control": "no-store", "X-Aws-Ec2-Metadata-Token-Ttl-Seconds": fmt.Sprint(ttl)} {
 			if got.Header.Get(name) != want {
@@ -145,7 +145,7 @@ func TestSessionsOnTheWire(t *testing.T) {
 	}
 }
 
-func TestMetadataDocuments(t *testing.T) {
+func TestIMDSDocuments(t *testing.T) {
 	t.Parallel()
 	addr := serve(t, newInstance(Instance{Role: pathRole, V1: true}, always(sample())))
 	tests := []struct {
@@ -174,22 +174,22 @@ func TestMetadataDocuments(t *testing.T) {
 				t.Errorf("got %s\nwant %s", rest, tt.want)
 			}
 			if !json.Valid([]byte(got.Body)) {
-				t.Errorf("%s is no JSON", got.Body)
+				t.Errorf("%s is not JSON", got.Body)
 			}
 		})
 	}
 }
 
-// What a client has to know is there even while credentials are not.
-func TestMetadataWithoutCredentials(t *testing.T) {
+// The role's name is served even while there are no credentials.
+func TestIMDSWithoutCredentials(t *testing.T) {
 	t.Parallel()
-	provider := &pending{ready: make(chan struct{}), err: &failure{"AccessDenied", "look at the trust policy"}}
+	provider := &pending{ready: make(chan struct{}), err: &failure{"AccessDenied", "check the trust policy"}}
 	addr := serve(t, newInstance(Instance{Role: testRole, V1: true}, provider))
 	for path, want := range map[string]int{
 		"/latest/meta-data/iam/security-credentials/":    200,
 		"/latest/meta-data/iam/security-credentials/app": 503,
 		"/latest/meta-data/iam/info":                     503,
-		"/latest/meta-data/placement/region":             404, // it has none
+		"/latest/meta-data/placement/region":             404, // none is set
 		"/latest/dynamic/instance-identity/document":     404,
 	} {
 		got := rawhttp.Exchange(t, addr, "GET "+path+" HTTP/1.1\nHost: 127.0.0.1")
@@ -202,10 +202,10 @@ func TestMetadataWithoutCredentials(t *testing.T) {
 	}
 }
 
-func TestMetadataCounts(t *testing.T) {
+func TestIMDSCounts(t *testing.T) {
 	t.Parallel()
-	d := newInstance(Instance{Role: testRole, Region: "eu-west-1"}, always(sample()))
-	addr := serve(t, d)
+	e := newInstance(Instance{Role: testRole, Region: "eu-west-1"}, always(sample()))
+	addr := serve(t, e)
 	token := "\nX-aws-ec2-metadata-token: " + session(t, addr, 1)
 	for _, request := range []string{
 		"GET /latest/meta-data/placement/region HTTP/1.1\nHost: 127.0.0.1" + token,
@@ -216,14 +216,14 @@ func TestMetadataCounts(t *testing.T) {
 	} {
 		rawhttp.Exchange(t, addr, request)
 	}
-	// An SDK's look for what is not there is no refusal: an alert hangs on those.
+	// An unknown path is not a refusal: SDKs try some, and an alert counts refusals.
 	for code, want := range map[string]int{"200": 3, "400": 1, "401": 1, "403": 0, "404": 1, "405": 0, "503": 0} {
-		if n := count(d.metrics.requests.WithLabelValues(code)); n != want {
+		if n := count(e.metrics.requests.WithLabelValues(code)); n != want {
 			t.Errorf("%d requests answered with %s, want %d", n, code, want)
 		}
 	}
 	for reason, want := range map[string]int{"host": 0, "forwarded": 0, "path": 0, "method": 0, "authorization": 1} {
-		if n := count(d.metrics.refused.WithLabelValues(reason)); n != want {
+		if n := count(e.metrics.refused.WithLabelValues(reason)); n != want {
 			t.Errorf("%d requests refused for %s, want %d", n, reason, want)
 		}
 	}
@@ -239,24 +239,24 @@ func TestSessions(t *testing.T) {
 		}
 		time.Sleep(time.Second - time.Nanosecond)
 		if !s.valid(short) || !s.valid(long) {
-			t.Error("a session ends early")
+			t.Error("a session expires early")
 		}
 		time.Sleep(time.Nanosecond)
 		if s.valid(short) {
-			t.Error("a session outlasts its time")
+			t.Error("a session is valid for too long")
 		}
 		time.Sleep(maxTTL*time.Second - time.Second - time.Nanosecond)
 		if !s.valid(long) {
-			t.Error("a session of six hours ends early")
+			t.Error("a session of six hours expires early")
 		}
 		time.Sleep(time.Nanosecond)
 		if s.valid(long) {
-			t.Error("a session outlasts six hours")
+			t.Error("a session is valid for more than six hours")
 		}
 	})
 }
 
-// A token is what its issuer wrote, to the bit.
+// A token with any bit changed is invalid.
 func TestForgedSessions(t *testing.T) {
 	t.Parallel()
 	s := newSessions(nil, nil)
@@ -269,18 +269,18 @@ func TestForgedSessions(t *testing.T) {
 		forged := append([]byte(nil), raw...)
 		forged[bit/8] ^= 1 << (bit % 8)
 		if s.valid(base64.URLEncoding.EncodeToString(forged)) {
-			t.Errorf("passes with bit %d changed", bit)
+			t.Errorf("valid with bit %d changed", bit)
 		}
 	}
 	for _, forged := range []string{"", "=", token[:8], token[:len(token)-4], token + "AAAA", base64.URLEncoding.EncodeToString(raw[:8]), base64.URLEncoding.EncodeToString(raw[:7])} {
 		if s.valid(forged) {
-			t.Errorf("%q passes", forged)
+			t.Errorf("%q is valid", forged)
 		}
 	}
 	if newSessions(nil, nil).valid(token) {
-		t.Error("passes elsewhere")
+		t.Error("valid in another process")
 	}
 	if !s.valid(token) {
-		t.Error("does not pass")
+		t.Error("the token itself is invalid")
 	}
 }

@@ -37,7 +37,7 @@ irsa_sidecar_requests_total{code="503"} 0
 `)
 }
 
-// Two doors count into the same counters, and no request adds a series.
+// Two endpoints share their counters, and no request adds a series.
 func TestMetricsCountRequests(t *testing.T) {
 	t.Parallel()
 	reg := prometheus.NewRegistry()

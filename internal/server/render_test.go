@@ -15,12 +15,12 @@ func TestContainerCredentials(t *testing.T) {
 		want   string
 	}{
 		{
-			name:   "as they come",
+			name:   "unchanged",
 			change: func(*aws.Credentials) {},
 			want:   golden,
 		},
 		{
-			name:   "account of the role",
+			name:   "account taken from the role",
 			change: func(c *aws.Credentials) { c.AccountID = "" },
 			want: `{"AccessKeyId":"ASIAEXAMPLE","SecretAccessKey":"secret/+key","Token":"session/+token==",` +
 				`"Expiration":"2031-05-06T07:08:09Z","AccountId":"111122223333","RoleArn":"arn:aws:iam::111122223333:role/app"}`,
@@ -34,7 +34,7 @@ func TestContainerCredentials(t *testing.T) {
 				`"Expiration":"2031-01-01T00:59:59Z","AccountId":"444455556666","RoleArn":"arn:aws:iam::111122223333:role/app"}`,
 		},
 		{
-			name:   "every field, always",
+			name:   "empty fields are rendered",
 			change: func(c *aws.Credentials) { *c = aws.Credentials{} },
 			want: `{"AccessKeyId":"","SecretAccessKey":"","Token":"",` +
 				`"Expiration":"0001-01-01T00:00:00Z","AccountId":"111122223333","RoleArn":"arn:aws:iam::111122223333:role/app"}`,

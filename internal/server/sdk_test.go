@@ -14,25 +14,25 @@ import (
 	"irsa-sidecar/test/rawhttp"
 )
 
-// The door as a current SDK sees it.
+// A current SDK requests credentials from the endpoint.
 func TestSDK(t *testing.T) {
 	t.Parallel()
 	denied := providerFunc(func(context.Context) (aws.Credentials, error) {
-		return aws.Credentials{}, &failure{"AccessDenied", "look at the trust policy"}
+		return aws.Credentials{}, &failure{"AccessDenied", "check the trust policy"}
 	})
 	tests := []struct {
 		name     string
 		provider Provider
 		path     string
 		token    string
-		want     []string // what the error must contain; none: there must be none
+		want     []string // what the error must contain; nil: no error
 	}{
 		{"right token", always(sample()), testPath, "right", nil},
 		{"slash at the end", always(sample()), testPath + "/", "right", nil},
 		{"no token", always(sample()), testPath, "", []string{"Unauthorized", "AWS_CONTAINER_AUTHORIZATION_TOKEN"}},
 		{"wrong token", always(sample()), testPath, "wrong", []string{"Unauthorized", "AWS_CONTAINER_AUTHORIZATION_TOKEN"}},
 		{"wrong path", always(sample()), "/", "right", []string{"NotFound", "AWS_CONTAINER_CREDENTIALS_FULL_URI"}},
-		{"no credentials", denied, testPath, "right", []string{"CredentialsUnavailable", "AccessDenied: look at the trust policy"}},
+		{"no credentials", denied, testPath, "right", []string{"CredentialsUnavailable", "AccessDenied: check the trust policy"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
