@@ -50,7 +50,7 @@ func TestAuthorizationToken(t *testing.T) {
 					t.Errorf("got %v, want an error with %q", err, tt.want)
 				}
 			}
-			// The name is a token if somebody mixed up the two.
+			// If somebody mixes up the two settings, the file name is a token.
 			if fileErr != nil && strings.Contains(fileErr.Error(), file) {
 				t.Errorf("error repeats the name of the file: %v", fileErr)
 			}
@@ -58,7 +58,7 @@ func TestAuthorizationToken(t *testing.T) {
 	}
 }
 
-func TestAuthorizationTokenFileThatIsNone(t *testing.T) {
+func TestUnusableAuthorizationTokenFile(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	huge := filepath.Join(dir, "huge")

@@ -9,9 +9,8 @@ import (
 	"time"
 )
 
-// FuzzLoad reads an environment, one variable per line, and files that all have the same
-// content. Whatever they hold, what is accepted can be used, and what is wrong is
-// reported without a secret.
+// FuzzLoad loads an environment, one variable per line, and files that all have the same
+// content. An accepted configuration can be used, and no error contains a secret.
 func FuzzLoad(f *testing.F) {
 	good := strings.Join([]string{"AWS_ROLE_ARN=arn:aws:iam::111122223333:role/app", "AWS_WEB_IDENTITY_TOKEN_FILE=/token", "AWS_REGION=eu-west-1"}, "\n")
 	f.Add(good, "")
@@ -69,6 +68,6 @@ func checkUsable(t *testing.T, cfg *Config) {
 	}
 	r, err := http.NewRequest("GET", "http://"+cfg.Listen.Loopback.HostPort+cfg.Path, nil)
 	if err != nil || r.URL.Path != cfg.Path || r.URL.EscapedPath() != cfg.Path || len(cfg.Path) < 2 {
-		t.Errorf("path %q cannot be asked for: %v", cfg.Path, err)
+		t.Errorf("path %q cannot be requested: %v", cfg.Path, err)
 	}
 }

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// webhook is the environment that the EKS pod identity webhook makes.
+// webhook returns the environment that the EKS pod identity webhook sets.
 func webhook() map[string]string {
 	return map[string]string{
 		"AWS_ROLE_ARN":                "arn:aws:iam::111122223333:role/app",
@@ -28,7 +28,7 @@ func load(flags, environment map[string]string) (*Config, error) {
 	return Load(Arguments{flags: flags}, func(name string) string { return environment[name] })
 }
 
-func TestWebhookNeedsNothingElse(t *testing.T) {
+func TestWebhookEnvironmentIsEnough(t *testing.T) {
 	cfg, err := load(nil, webhook())
 	if err != nil {
 		t.Fatal(err)
@@ -70,7 +70,7 @@ func TestSettings(t *testing.T) {
 		env   map[string]string
 		want  func(cfg *Config) bool
 	}{
-		{"a flag wins", map[string]string{"region": "us-east-1"}, map[string]string{"AWS_REGION": "eu-west-1"},
+		{"a flag takes precedence", map[string]string{"region": "us-east-1"}, map[string]string{"AWS_REGION": "eu-west-1"},
 			func(c *Config) bool { return c.STS.Region == "us-east-1" }},
 		{"an empty variable counts as unset", nil, map[string]string{"AWS_REGION": "", "AWS_DEFAULT_REGION": "sa-east-1"},
 			func(c *Config) bool { return c.STS.Region == "sa-east-1" }},
@@ -78,7 +78,7 @@ func TestSettings(t *testing.T) {
 			func(c *Config) bool {
 				return c.STS.Region == "" && c.STS.Endpoint == "https://vpce-1.sts.eu-west-1.vpce.amazonaws.com"
 			}},
-		{"the endpoint of STS wins", nil, map[string]string{"AWS_ENDPOINT_URL": "http://a", "AWS_ENDPOINT_URL_STS": "http://b:1/x"},
+		{"the endpoint of STS takes precedence", nil, map[string]string{"AWS_ENDPOINT_URL": "http://a", "AWS_ENDPOINT_URL_STS": "http://b:1/x"},
 			func(c *Config) bool { return c.STS.Endpoint == "http://b:1/x" }},
 		{"FIPS and dual-stack", nil, map[string]string{"AWS_USE_FIPS_ENDPOINT": "true", "AWS_USE_DUALSTACK_ENDPOINT": "TRUE"},
 			func(c *Config) bool { return c.STS.UseFIPS && c.STS.UseDualStack }},
@@ -104,7 +104,7 @@ func TestSettings(t *testing.T) {
 			func(c *Config) bool {
 				return c.Listen.ECS.HostPort == "127.0.0.1:1" && c.Listen.IMDS.HostPort == "127.0.0.1:2" && c.IMDSV1
 			}},
-		{"an empty address is no endpoint", nil, map[string]string{"SIDECAR_ECS_LISTEN": "", "SIDECAR_IMDS_LISTEN": ""},
+		{"an empty address means no endpoint", nil, map[string]string{"SIDECAR_ECS_LISTEN": "", "SIDECAR_IMDS_LISTEN": ""},
 			func(c *Config) bool { return c.Listen.ECS == Address{} && c.Listen.IMDS == Address{} }},
 		{"a capability as the path", nil, map[string]string{"SIDECAR_PATH": "/v1/credentials/0f1e-2d~_.x/"},
 			func(c *Config) bool { return c.Path == "/v1/credentials/0f1e-2d~_.x" }},
@@ -146,8 +146,8 @@ func TestWrongSettings(t *testing.T) {
 	tests := []struct {
 		name string
 		env  map[string]string
-		want string // what the message begins with
-		says string // and contains
+		want string // the message's prefix
+		says string // a part of the message
 	}{
 		{"no role", map[string]string{"AWS_ROLE_ARN": ""}, "--role-arn (AWS_ROLE_ARN): is required", "eks.amazonaws.com/role-arn"},
 		{"no token file", map[string]string{"AWS_WEB_IDENTITY_TOKEN_FILE": ""}, "--token-file (AWS_WEB_IDENTITY_TOKEN_FILE): is required", "webhook"},
@@ -182,7 +182,7 @@ func TestWrongSettings(t *testing.T) {
 		{"an endpoint with a query", map[string]string{"AWS_ENDPOINT_URL_STS": "https://sts.example/?hunter2"}, "--sts-endpoint", "https://HOST"},
 		{"FIPS with an endpoint", map[string]string{"AWS_ENDPOINT_URL_STS": "https://sts.example", "AWS_USE_FIPS_ENDPOINT": "true"}, "--sts-endpoint", "AWS_USE_FIPS_ENDPOINT"},
 		{"dual-stack with an endpoint", map[string]string{"AWS_ENDPOINT_URL": "https://sts.example", "AWS_USE_DUALSTACK_ENDPOINT": "true"}, "--sts-endpoint", "AWS_USE_DUALSTACK_ENDPOINT"},
-		{"neither true nor false", map[string]string{"AWS_USE_FIPS_ENDPOINT": "1"}, "AWS_USE_FIPS_ENDPOINT: ", "neither true nor false"},
+		{"not a boolean", map[string]string{"AWS_USE_FIPS_ENDPOINT": "1"}, "AWS_USE_FIPS_ENDPOINT: ", "neither true nor false"},
 		{"no CA bundle", map[string]string{"AWS_CA_BUNDLE": dir + "/none"}, "AWS_CA_BUNDLE: ", "no such file"},
 		{"an empty CA bundle", map[string]string{"AWS_CA_BUNDLE": file("ca", "hunter2")}, "AWS_CA_BUNDLE: ", "holds no certificate"},
 		{"all addresses", map[string]string{"SIDECAR_LISTEN": "0.0.0.0:9911"}, "--listen (SIDECAR_LISTEN): ", "127.0.0.1:PORT"},
@@ -196,8 +196,8 @@ func TestWrongSettings(t *testing.T) {
 		{"the ECS endpoint at the metadata address", map[string]string{"SIDECAR_ECS_LISTEN": "169.254.169.254:80"}, "--ecs-listen", "must be 169.254.170.2:PORT"},
 		{"the metadata endpoint at another address", map[string]string{"SIDECAR_IMDS_LISTEN": "10.0.0.1:80"}, "--imds-listen (SIDECAR_IMDS_LISTEN): ", "must be 169.254.169.254:PORT"},
 		{"the metadata endpoint without a port", map[string]string{"SIDECAR_IMDS_LISTEN": "169.254.169.254"}, "--imds-listen", "must be 169.254.169.254:PORT (SDKs use port 80)"},
-		{"the metadata endpoint, a word", map[string]string{"SIDECAR_IMDS_LISTEN": "true"}, "--imds-listen", "must be 169.254.169.254:PORT (SDKs use port 80)"},
-		{"IMDSv1, no word", map[string]string{"SIDECAR_IMDS_V1": "off"}, "--imds-v1 (SIDECAR_IMDS_V1): ", "neither true nor false"},
+		{"the metadata endpoint, not an address", map[string]string{"SIDECAR_IMDS_LISTEN": "true"}, "--imds-listen", "must be 169.254.169.254:PORT (SDKs use port 80)"},
+		{"IMDSv1, not a boolean", map[string]string{"SIDECAR_IMDS_V1": "off"}, "--imds-v1 (SIDECAR_IMDS_V1): ", "neither true nor false"},
 		{"one address for two endpoints", map[string]string{"SIDECAR_IMDS_LISTEN": "127.0.0.1:9911"}, "--imds-listen", "is already the address of --listen"},
 		{"the admin port for an endpoint", map[string]string{"SIDECAR_ECS_LISTEN": "169.254.170.2:9912"}, "--admin-listen", "must use another port than --ecs-listen, which has port 9912"},
 		{"a path without a slash", map[string]string{"SIDECAR_PATH": "hunter2"}, "SIDECAR_PATH: ", "start with a slash"},
@@ -213,10 +213,10 @@ func TestWrongSettings(t *testing.T) {
 		{"a token of blanks", map[string]string{"SIDECAR_AUTHORIZATION_TOKEN": "  "}, "SIDECAR_AUTHORIZATION_TOKEN: ", "empty"},
 		{"no token file at start", map[string]string{"SIDECAR_AUTHORIZATION_TOKEN_FILE": dir + "/none"}, "--authorization-token-file", "no such file"},
 		{"an empty token file", map[string]string{"SIDECAR_AUTHORIZATION_TOKEN_FILE": file("empty", "\n")}, "--authorization-token-file", "empty"},
-		{"no duration to wait", map[string]string{"SIDECAR_WAIT": "10"}, "--wait (SIDECAR_WAIT): ", "not a duration from 0s to 1h"},
+		{"a wait without unit", map[string]string{"SIDECAR_WAIT": "10"}, "--wait (SIDECAR_WAIT): ", "not a duration from 0s to 1h"},
 		{"a negative wait", map[string]string{"SIDECAR_WAIT": "-1s"}, "--wait (SIDECAR_WAIT): ", "not a duration from 0s to 1h"},
-		{"a log level", map[string]string{"SIDECAR_LOG_LEVEL": "verbose"}, "--log-level (SIDECAR_LOG_LEVEL): ", "debug, info, warn or error"},
-		{"a proxy that is no URL", map[string]string{"HTTPS_PROXY": "http://user:hunter2@:bad:"}, "HTTPS_PROXY: ", "http://HOST:PORT"},
+		{"an unknown log level", map[string]string{"SIDECAR_LOG_LEVEL": "verbose"}, "--log-level (SIDECAR_LOG_LEVEL): ", "debug, info, warn or error"},
+		{"a proxy that is not a URL", map[string]string{"HTTPS_PROXY": "http://user:hunter2@:bad:"}, "HTTPS_PROXY: ", "http://HOST:PORT"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -234,8 +234,8 @@ func TestWrongSettings(t *testing.T) {
 	}
 }
 
-// All problems are reported at once, each on a line of its own, and a hint for several of
-// them once.
+// All problems are reported at once, each on its own line. A hint for several of them is
+// printed once.
 func TestProblemsAreReportedTogether(t *testing.T) {
 	_, err := Load(ParseArguments([]string{"--duration=1m", "--bogus"}), func(string) string { return "" })
 	const want = `invalid configuration (5 problems):

@@ -45,7 +45,7 @@ func TestCommandsReadWhatTheTableSays(t *testing.T) {
 			return ""
 		})
 		for _, s := range settings() {
-			if s.usedBy&by == 0 || s.key == keyNoProxy { // which net/http reads
+			if s.usedBy&by == 0 || s.key == keyNoProxy { // net/http reads it
 				continue
 			}
 			for _, variable := range strings.Fields(s.variables) {
@@ -137,8 +137,8 @@ func settingsDocument() string {
 	return b.String()
 }
 
-// What the tree outside the code says about settings is what the table says.
-func TestTreeKnowsTheSettings(t *testing.T) {
+// Manifests and documents name only settings that are in the table.
+func TestTreeNamesOnlyKnownSettings(t *testing.T) {
 	variables := map[string]bool{}
 	for _, s := range settings() {
 		for _, variable := range strings.Fields(s.variables) {
@@ -153,7 +153,7 @@ func TestTreeKnowsTheSettings(t *testing.T) {
 		for _, name := range variable.FindAllString(text, -1) {
 			found++
 			if !variables[name] {
-				t.Errorf("%s names %s, which is no setting", file, name)
+				t.Errorf("%s names %s, which is not a setting", file, name)
 			}
 		}
 		if filepath.Ext(file) != ".yaml" {
@@ -162,7 +162,7 @@ func TestTreeKnowsTheSettings(t *testing.T) {
 		// Every flag in a manifest is the sidecar's, comments aside.
 		for _, m := range flag.FindAllStringSubmatch(comment.ReplaceAllString(text, ""), -1) {
 			if !hasFlag(m[1]) {
-				t.Errorf("%s names --%s, which is no flag", file, m[1])
+				t.Errorf("%s names --%s, which is not a flag", file, m[1])
 			}
 		}
 	}
@@ -171,8 +171,8 @@ func TestTreeKnowsTheSettings(t *testing.T) {
 	}
 }
 
-// The defaults that the manifests rely on.
-func TestManifestsKnowTheDefaults(t *testing.T) {
+// Manifests and README contain the defaults that they rely on.
+func TestManifestsHaveTheDefaults(t *testing.T) {
 	table := settings()
 	uri := "http://" + table[keyListen].standard + table[keyPath].standard
 	_, adminPort, _ := strings.Cut(table[keyAdminListen].standard, ":")

@@ -17,7 +17,7 @@ import (
 	"irsa-sidecar/test/rawhttp"
 )
 
-// failing is a listener whose accepts fail with these errors before the first connection.
+// failing is a listener whose Accept first fails with each of errs.
 type failing struct {
 	net.Listener
 	errs []error
@@ -37,8 +37,8 @@ func acceptError(errno syscall.Errno) error {
 	return &net.OpError{Op: "accept", Net: "tcp", Err: os.NewSyscallError("accept4", errno)}
 }
 
-// P1: no error of accept(2) ends the server.
-func TestServeSurvivesErrorsOfAccept(t *testing.T) {
+// P1: no error of accept(2) stops the server.
+func TestServeSurvivesAcceptErrors(t *testing.T) {
 	t.Parallel()
 	for _, errno := range []syscall.Errno{
 		syscall.ENOBUFS, syscall.ENOMEM, syscall.EPROTO, syscall.ENETDOWN, syscall.EHOSTUNREACH, syscall.EPERM, syscall.EIO,
@@ -55,8 +55,8 @@ func TestServeSurvivesErrorsOfAccept(t *testing.T) {
 	}
 }
 
-// The pause grows to a second, there is one warning, and both start again after
-// accepting has worked for a minute.
+// The pause grows to a second, and there is one warning. Both start over once Accept has
+// worked for a minute.
 func TestAcceptPausesAndWarnsOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log strings.Builder
@@ -67,7 +67,7 @@ func TestAcceptPausesAndWarnsOnce(t *testing.T) {
 			for range failures {
 				source.errs = append(source.errs, acceptError(syscall.ENOBUFS))
 			}
-			go func() { pipes.conns <- new(end) }()
+			go func() { pipes.conns <- new(fakeConn) }()
 			start := time.Now()
 			if _, err := ln.Accept(); err != nil {
 				t.Fatal(err)
@@ -98,28 +98,28 @@ func TestAcceptPausesAndWarnsOnce(t *testing.T) {
 	})
 }
 
-// A listener that pauses ends with the rest.
-func TestAPausingListenerEnds(t *testing.T) {
+// A paused listener stops with the server.
+func TestPausedListenerStops(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		source := &failing{Listener: newPipes()}
 		for range 20 {
 			source.errs = append(source.errs, acceptError(syscall.ENOMEM))
 		}
-		ended := make(chan error, 1)
+		done := make(chan error, 1)
 		go func() {
-			ended <- Serve(ctx, source, http.NotFoundHandler(), NewLimit(8), slog.New(slog.DiscardHandler))
+			done <- Serve(ctx, source, http.NotFoundHandler(), NewLimit(8), slog.New(slog.DiscardHandler))
 		}()
 		time.Sleep(3 * time.Second)
 		start := time.Now()
 		cancel()
-		if err := <-ended; err != nil || time.Since(start) > time.Second {
-			t.Errorf("ended after %v with %v", time.Since(start), err)
+		if err := <-done; err != nil || time.Since(start) > time.Second {
+			t.Errorf("returned after %v with %v", time.Since(start), err)
 		}
 	})
 }
 
-// A connection that sends too many lines fails to read, and the next one does not.
+// Reading fails once a connection has sent too many lines.
 func TestLineCounter(t *testing.T) {
 	client, server := net.Pipe()
 	defer client.Close()

@@ -16,19 +16,19 @@ import (
 	"irsa-sidecar/test/rawhttp"
 )
 
-// end is a connection of which only its being closed matters.
-type end struct {
+// fakeConn is a connection that only records whether it was closed.
+type fakeConn struct {
 	net.Conn
 	closed bool
 }
 
-func (e *end) Close() error {
-	e.closed = true
+func (c *fakeConn) Close() error {
+	c.closed = true
 	return nil
 }
 
-// Which connection goes when there is no room: the connections come one after
-// the other, then get into their states in the same order, then wait.
+// Which connection makeRoom closes. The connections are opened one after another, enter
+// their states in the same order, and then wait.
 func TestMakeRoom(t *testing.T) {
 	const fresh, active, idle = http.StateNew, http.StateActive, http.StateIdle
 	tests := []struct {
@@ -36,7 +36,7 @@ func TestMakeRoom(t *testing.T) {
 		states []http.ConnState
 		wait   time.Duration
 		room   bool
-		want   int // the one that is closed, -1: none
+		want   int // index of the connection that is closed, -1: none
 	}{
 		{"room left", []http.ConnState{fresh, idle}, 0, true, -1},
 		{"all are new", []http.ConnState{fresh, fresh, fresh}, 0, false, -1},
@@ -46,23 +46,23 @@ func TestMakeRoom(t *testing.T) {
 		{"not one with a request", []http.ConnState{active, idle, idle}, longestWait, true, 1},
 		{"not the two with a request", []http.ConnState{active, active, idle}, longestWait, true, 2},
 		{"all are busy", []http.ConnState{active, active, active}, longestRequest - 10*time.Millisecond, false, -1},
-		{"one that is stuck", []http.ConnState{active, active, active}, longestRequest, true, 0},
+		{"a stuck one", []http.ConnState{active, active, active}, longestRequest, true, 0},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				l := NewLimit(3)
-				var ends []*end
+				var conns []*fakeConn
 				for range tt.states {
-					e := new(end)
-					ends = append(ends, e)
-					l.track(e, fresh)
+					c := new(fakeConn)
+					conns = append(conns, c)
+					l.track(c, fresh)
 					time.Sleep(time.Millisecond)
 				}
 				for i, state := range tt.states {
 					if state != fresh {
-						l.track(ends[i], active)
-						l.track(ends[i], state)
+						l.track(conns[i], active)
+						l.track(conns[i], state)
 					}
 					time.Sleep(time.Millisecond)
 				}
@@ -70,11 +70,11 @@ func TestMakeRoom(t *testing.T) {
 				if room := l.makeRoom(time.Now()); room != tt.room {
 					t.Errorf("room: %v, want %v", room, tt.room)
 				}
-				for i, e := range ends {
-					if e.closed != (i == tt.want) {
-						t.Errorf("connection %d closed: %v", i, e.closed)
+				for i, c := range conns {
+					if c.closed != (i == tt.want) {
+						t.Errorf("connection %d closed: %v", i, c.closed)
 					}
-					l.track(e, http.StateClosed)
+					l.track(c, http.StateClosed)
 				}
 				checkEmpty(t, l)
 			})
@@ -82,13 +82,13 @@ func TestMakeRoom(t *testing.T) {
 	}
 }
 
-// The hook of a connection that was closed can still run once more with
-// another state, before it runs with StateClosed.
+// The state hook of a closed connection can run once more with another state before it
+// runs with StateClosed.
 func TestClosedConnectionIsForgotten(t *testing.T) {
 	for _, last := range []http.ConnState{http.StateClosed, http.StateHijacked} {
 		synctest.Test(t, func(t *testing.T) {
 			l := NewLimit(1)
-			first := new(end)
+			first := new(fakeConn)
 			l.track(first, http.StateNew)
 			time.Sleep(longestWait)
 			if !l.makeRoom(time.Now()) || !first.closed {
@@ -102,17 +102,17 @@ func TestClosedConnectionIsForgotten(t *testing.T) {
 	}
 }
 
-func checkEmpty(t *testing.T, c *Limit) {
+func checkEmpty(t *testing.T, l *Limit) {
 	t.Helper()
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if len(c.byConn) != 0 || c.byAge.Len() != 0 {
-		t.Errorf("%d connections in the map and %d in the list, want none", len(c.byConn), c.byAge.Len())
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.byConn) != 0 || l.byAge.Len() != 0 {
+		t.Errorf("%d connections in the map and %d in the list, want none", len(l.byConn), l.byAge.Len())
 	}
 }
 
-// A burst of clients beyond the limit is served to the last one, also of those
-// that keep their connections, and of all that nothing is left in the end.
+// Every client of a burst beyond the limit is served, and no connection is left
+// afterwards.
 func TestABurstIsServed(t *testing.T) {
 	t.Parallel()
 	limit := NewLimit(8)
@@ -130,8 +130,8 @@ func TestABurstIsServed(t *testing.T) {
 	waitEmpty(t, limit)
 }
 
-// A client that opens connections and closes none cannot keep others out.
-func TestAGreedyClientKeepsNobodyOut(t *testing.T) {
+// A client that opens connections and closes none does not keep others out.
+func TestGreedyClientDoesNotKeepOthersOut(t *testing.T) {
 	t.Parallel()
 	limit := NewLimit(8)
 	ln := open(t)
@@ -140,7 +140,7 @@ func TestAGreedyClientKeepsNobodyOut(t *testing.T) {
 	for i := range 40 {
 		conn := rawhttp.Dial(t, ln.Addr().String())
 		greedy = append(greedy, conn)
-		if i%2 == 0 { // one that is idle instead of new
+		if i%2 == 0 { // an idle connection instead of a new one
 			io.WriteString(conn, goodRequest)
 			if _, err := http.ReadResponse(bufio.NewReader(conn), nil); err != nil {
 				t.Fatalf("connection %d: %v", i, err)
@@ -159,22 +159,22 @@ func TestAGreedyClientKeepsNobodyOut(t *testing.T) {
 	waitEmpty(t, limit)
 }
 
-// A listener that waits for room ends with the rest.
-func TestAFullListenerEnds(t *testing.T) {
+// A listener that waits for room stops with the server.
+func TestFullListenerStops(t *testing.T) {
 	t.Parallel()
 	limit := NewLimit(1)
 	ln := open(t)
 	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan error)
+	done := make(chan error)
 	go func() {
-		ended <- Serve(ctx, ln, answering(), limit, slog.New(slog.DiscardHandler))
+		done <- Serve(ctx, ln, answering(), limit, slog.New(slog.DiscardHandler))
 	}()
 	rawhttp.Dial(t, ln.Addr().String())
 	for deadline := time.Now().Add(rawhttp.Patience); limit.len() < 1 && time.Now().Before(deadline); {
 		time.Sleep(time.Millisecond)
 	}
 	cancel()
-	if err := <-ended; err != nil {
+	if err := <-done; err != nil {
 		t.Error(err)
 	}
 	waitEmpty(t, limit)
@@ -201,15 +201,15 @@ func (l *Limit) len() int {
 	return len(l.byConn)
 }
 
-// A connection that was used lately is not the one that goes, even if it is older.
+// makeRoom does not close a recently used connection, even if it is older.
 func TestMakeRoomRemembersTheLatestUse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := NewLimit(2)
-		older, younger := new(end), new(end)
-		for _, e := range []*end{older, younger} {
-			l.track(e, http.StateNew)
-			l.track(e, http.StateActive)
-			l.track(e, http.StateIdle)
+		older, younger := new(fakeConn), new(fakeConn)
+		for _, c := range []*fakeConn{older, younger} {
+			l.track(c, http.StateNew)
+			l.track(c, http.StateActive)
+			l.track(c, http.StateIdle)
 		}
 		time.Sleep(time.Millisecond)
 		l.track(older, http.StateActive)
@@ -221,8 +221,8 @@ func TestMakeRoomRemembersTheLatestUse(t *testing.T) {
 	})
 }
 
-// A hundred lines are for one request, however many a connection has.
-func TestLinesAreCountedByRequest(t *testing.T) {
+// The limit of a hundred lines is for each request, not for the connection.
+func TestLinesAreCountedPerRequest(t *testing.T) {
 	ln := open(t)
 	serve(t, ln, answering(), NewLimit(CredentialsConnections))
 	conn := rawhttp.Dial(t, ln.Addr().String())

@@ -7,14 +7,14 @@ import (
 	"testing"
 )
 
-// queue is a listener that has accepted these connections, and then ends.
+// queue is a listener that returns these connections and then fails.
 type queue []net.Conn
 
-var errQueueEnds = errors.New("the queue ends")
+var errQueueEmpty = errors.New("the queue is empty")
 
 func (q *queue) Accept() (net.Conn, error) {
 	if len(*q) == 0 {
-		return nil, errQueueEnds
+		return nil, errQueueEmpty
 	}
 	conn := (*q)[0]
 	*q = (*q)[1:]
@@ -24,20 +24,19 @@ func (q *queue) Accept() (net.Conn, error) {
 func (q *queue) Close() error   { return nil }
 func (q *queue) Addr() net.Addr { return &net.TCPAddr{} }
 
-// ends is a connection of which only its ends matter.
-type ends struct {
+// addressedConn is a connection that has only addresses.
+type addressedConn struct {
 	net.Conn
 	remote, local net.Addr
 	closed        bool
 }
 
-func (e *ends) RemoteAddr() net.Addr { return e.remote }
-func (e *ends) LocalAddr() net.Addr  { return e.local }
-func (e *ends) Close() error         { e.closed = true; return nil }
+func (c *addressedConn) RemoteAddr() net.Addr { return c.remote }
+func (c *addressedConn) LocalAddr() net.Addr  { return c.local }
+func (c *addressedConn) Close() error         { c.closed = true; return nil }
 
-// What the kernel makes of such addresses is tried in cmd/sidecar, in network
-// namespaces.
-func TestLocalTurnsAwayStrangers(t *testing.T) {
+// cmd/sidecar tests what the kernel does with such addresses, in network namespaces.
+func TestLocalRejectsRemotePeers(t *testing.T) {
 	t.Parallel()
 	tcp := func(address string) net.Addr { return net.TCPAddrFromAddrPort(netip.MustParseAddrPort(address)) }
 	tests := []struct {
@@ -52,21 +51,21 @@ func TestLocalTurnsAwayStrangers(t *testing.T) {
 		{"the ECS address, IPv4 in IPv6", tcp("[::ffff:169.254.170.2]:50000"), tcp("169.254.170.2:80"), true},
 		{"loopback, at the ECS address", tcp("127.0.0.1:50000"), tcp("169.254.170.2:80"), true},
 		{"a mesh's proxy, for another pod", tcp("127.0.0.6:50000"), tcp("169.254.170.2:80"), false},
-		{"from elsewhere", tcp("192.0.2.1:50000"), tcp("169.254.170.2:80"), false},
-		{"from the metadata address, which is not here", tcp("169.254.169.254:50000"), tcp("169.254.170.2:80"), false},
-		{"from elsewhere, IPv6", tcp("[2001:db8::1]:50000"), tcp("[::1]:80"), false},
-		{"not TCP", &net.UnixAddr{Name: "x"}, tcp("127.0.0.1:9911"), false},
-		{"neither is", &net.UnixAddr{Name: "x"}, &net.UnixAddr{Name: "x"}, false},
+		{"another host", tcp("192.0.2.1:50000"), tcp("169.254.170.2:80"), false},
+		{"the metadata address, which this pod does not have", tcp("169.254.169.254:50000"), tcp("169.254.170.2:80"), false},
+		{"another host, IPv6", tcp("[2001:db8::1]:50000"), tcp("[::1]:80"), false},
+		{"remote end is not TCP", &net.UnixAddr{Name: "x"}, tcp("127.0.0.1:9911"), false},
+		{"both ends are not TCP", &net.UnixAddr{Name: "x"}, &net.UnixAddr{Name: "x"}, false},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			conn := &ends{remote: tt.remote, local: tt.local}
+			conn := &addressedConn{remote: tt.remote, local: tt.local}
 			got, err := Local(&queue{conn}).Accept()
-			if passes := got == conn && err == nil; passes != tt.want || conn.closed == tt.want {
-				t.Errorf("passes: %t, closed: %t, error: %v", passes, conn.closed, err)
+			if accepted := got == conn && err == nil; accepted != tt.want || conn.closed == tt.want {
+				t.Errorf("accepted: %t, closed: %t, error: %v", accepted, conn.closed, err)
 			}
-			if !tt.want && !errors.Is(err, errQueueEnds) {
-				t.Errorf("after it: %v", err)
+			if !tt.want && !errors.Is(err, errQueueEmpty) {
+				t.Errorf("the next Accept returned %v", err)
 			}
 		})
 	}

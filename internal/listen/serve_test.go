@@ -17,8 +17,8 @@ import (
 	"irsa-sidecar/test/rawhttp"
 )
 
-// pipes is a listener whose connections are net.Pipes, so that Serve can be
-// watched in a synctest bubble.
+// pipes is a listener whose connections are net.Pipes, so that Serve can run in a
+// synctest bubble.
 type pipes struct {
 	conns  chan net.Conn
 	closed chan struct{}
@@ -54,13 +54,13 @@ func (p *pipes) dial(t testing.TB) net.Conn {
 	return client
 }
 
-// Every kind of connection that a sidecar may have when its pod ends.
-func TestServeEndsWithinASecond(t *testing.T) {
+// Every kind of connection that a sidecar may have when its pod is terminated.
+func TestServeStopsWithinASecond(t *testing.T) {
 	tests := []struct {
 		name  string
 		begin func(*testing.T, net.Conn) // what the client does first
-		takes time.Duration              // until a request is answered
-		want  time.Duration              // at most, until Serve returns
+		takes time.Duration              // to answer a request
+		want  time.Duration              // at most, for Serve to return
 	}{
 		{
 			name:  "nothing sent",
@@ -98,10 +98,10 @@ func TestServeEndsWithinASecond(t *testing.T) {
 					content.ServeHTTP(w, r)
 				})
 				ctx, cancel := context.WithCancel(t.Context())
-				ended := make(chan error, 1)
+				done := make(chan error, 1)
 				ln := newPipes()
 				go func() {
-					ended <- Serve(ctx, ln, handler, NewLimit(CredentialsConnections), slog.New(slog.DiscardHandler))
+					done <- Serve(ctx, ln, handler, NewLimit(CredentialsConnections), slog.New(slog.DiscardHandler))
 				}()
 				conn := ln.dial(t)
 				tt.begin(t, conn)
@@ -114,11 +114,11 @@ func TestServeEndsWithinASecond(t *testing.T) {
 				}()
 				start := time.Now()
 				cancel()
-				if err := <-ended; err != nil {
+				if err := <-done; err != nil {
 					t.Errorf("Serve: %v", err)
 				}
 				if elapsed := time.Since(start); elapsed < tt.takes || elapsed > tt.want {
-					t.Errorf("ended after %v, want %v to %v", elapsed, tt.takes, tt.want)
+					t.Errorf("returned after %v, want %v to %v", elapsed, tt.takes, tt.want)
 				}
 				if _, err := ln.Accept(); !errors.Is(err, net.ErrClosed) {
 					t.Errorf("the listener is not closed: %v", err)
@@ -135,8 +135,8 @@ func TestServeEndsWithinASecond(t *testing.T) {
 	}
 }
 
-// The same with real sockets, all kinds at once.
-func TestServeEndsOnSockets(t *testing.T) {
+// The same on real sockets, with all kinds of connections at once.
+func TestServeStopsOnSockets(t *testing.T) {
 	t.Parallel()
 	ln := open(t)
 	addr := ln.Addr().String()
@@ -150,9 +150,9 @@ func TestServeEndsOnSockets(t *testing.T) {
 		content.ServeHTTP(w, r)
 	})
 	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
+	done := make(chan error, 1)
 	go func() {
-		ended <- Serve(ctx, ln, handler, NewLimit(CredentialsConnections), slog.New(slog.DiscardHandler))
+		done <- Serve(ctx, ln, handler, NewLimit(CredentialsConnections), slog.New(slog.DiscardHandler))
 	}()
 
 	rawhttp.Dial(t, addr)
@@ -173,13 +173,13 @@ func TestServeEndsOnSockets(t *testing.T) {
 	if got := rawhttp.Parse(t, string(raw)); err != nil || got.Status != http.StatusOK || got.Body != golden {
 		t.Errorf("got %d %s, %v", got.Status, got.Body, err)
 	}
-	if err := <-ended; err != nil {
+	if err := <-done; err != nil {
 		t.Errorf("Serve: %v", err)
 	}
-	// The exact time is tested above; this leaves a busy machine some, but
+	// The test above checks the exact time. This limit leaves time for a busy machine, but
 	// is less than the five seconds of Shutdown.
 	if elapsed := time.Since(start); elapsed > 3*time.Second {
-		t.Errorf("ended after %v", elapsed)
+		t.Errorf("returned after %v", elapsed)
 	}
 	if conn, err := net.Dial("tcp", addr); err == nil {
 		conn.Close()
@@ -187,7 +187,7 @@ func TestServeEndsOnSockets(t *testing.T) {
 	}
 }
 
-func TestServeWithAContextThatHasEnded(t *testing.T) {
+func TestServeWithACanceledContext(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -203,24 +203,24 @@ func TestServeWithAContextThatHasEnded(t *testing.T) {
 func TestServeFailsWithItsListener(t *testing.T) {
 	t.Parallel()
 	ln := open(t)
-	ended := make(chan error, 1)
+	done := make(chan error, 1)
 	go func() {
-		ended <- Serve(t.Context(), ln, http.NotFoundHandler(), NewLimit(CredentialsConnections), slog.New(slog.DiscardHandler))
+		done <- Serve(t.Context(), ln, http.NotFoundHandler(), NewLimit(CredentialsConnections), slog.New(slog.DiscardHandler))
 	}()
-	rawhttp.Exchange(t, ln.Addr().String(), "GET / HTTP/1.1\nHost: localhost") // so that it serves
+	rawhttp.Exchange(t, ln.Addr().String(), "GET / HTTP/1.1\nHost: localhost") // now it serves
 	ln.Close()
 	select {
-	case err := <-ended:
+	case err := <-done:
 		if !errors.Is(err, net.ErrClosed) {
 			t.Errorf("got %v, want %v", err, net.ErrClosed)
 		}
 	case <-time.After(rawhttp.Patience):
-		t.Error("Serve goes on without its listener")
+		t.Error("Serve did not return")
 	}
 }
 
-// How long a client can keep a connection by what it does on it.
-func TestServeCutsOff(t *testing.T) {
+// How long a connection stays open, by what its client does.
+func TestServeClosesStalledConnections(t *testing.T) {
 	tests := []struct {
 		name  string
 		begin func(*testing.T, net.Conn)
@@ -286,14 +286,14 @@ func TestServeCutsOff(t *testing.T) {
 				tt.begin(t, conn)
 				raw, _ := io.ReadAll(conn)
 				if elapsed := time.Since(start); elapsed != tt.want || len(raw) != 0 && rawhttp.Parse(t, string(raw)).Status != http.StatusBadRequest {
-					t.Errorf("cut off after %v with %q, want %v and 400 at the most", elapsed, raw, tt.want)
+					t.Errorf("closed after %v with %q, want %v and at most a 400", elapsed, raw, tt.want)
 				}
 			})
 		})
 	}
 }
 
-// A request with a body that never comes is answered all the same, if late.
+// A request whose body never arrives is still answered, after a delay.
 func TestServeWithAMissingBody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ln := newPipes()

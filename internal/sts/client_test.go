@@ -28,13 +28,13 @@ const role = "arn:aws:iam::111122223333:role/team/app"
 
 var issuer = standin.NewIssuer("https://issuer.example")
 
-// identity is a token as text.
+// identity is a stscreds.IdentityTokenRetriever that returns this token.
 type identity string
 
 func (i identity) GetIdentityToken() ([]byte, error) { return []byte(i), nil }
 
-// ask makes one attempt with a token at a server.
-func ask(ctx context.Context, client *Client, token string, options ...func(*stscreds.WebIdentityRoleOptions)) (aws.Credentials, error) {
+// exchange exchanges token for credentials, in one attempt.
+func exchange(ctx context.Context, client *Client, token string, options ...func(*stscreds.WebIdentityRoleOptions)) (aws.Credentials, error) {
 	options = append(options, func(o *stscreds.WebIdentityRoleOptions) {
 		o.RoleSessionName = "pod-1"
 		o.Duration = time.Hour
@@ -42,7 +42,7 @@ func ask(ctx context.Context, client *Client, token string, options ...func(*sts
 	return stscreds.NewWebIdentityRoleProvider(client, role, identity(token), options...).Retrieve(ctx)
 }
 
-// newStandin returns an STS that knows role, and its server.
+// newStandin returns a stand-in for STS that knows role, and its server.
 func newStandin(t testing.TB) (*standin.STS, *httptest.Server) {
 	t.Helper()
 	sts := standin.NewSTS(issuer)
@@ -52,7 +52,7 @@ func newStandin(t testing.TB) (*standin.STS, *httptest.Server) {
 	return sts, srv
 }
 
-// explained returns the Error of a call that failed.
+// explained returns the Error in err.
 func explained(t *testing.T, err error) *Error {
 	t.Helper()
 	e, ok := errors.AsType[*Error](err)
@@ -67,7 +67,7 @@ func TestAssumesTheRole(t *testing.T) {
 	reg := prometheus.NewRegistry()
 	client := New(Options{Endpoint: srv.URL}, reg)
 	policy := `{"Version":"2012-10-17","Statement":[]}`
-	got, err := ask(t.Context(), client, issuer.Token(standin.Claims{}), func(o *stscreds.WebIdentityRoleOptions) {
+	got, err := exchange(t.Context(), client, issuer.Token(standin.Claims{}), func(o *stscreds.WebIdentityRoleOptions) {
 		o.Policy = &policy
 		o.PolicyARNs = []types.PolicyDescriptorType{{Arn: aws.String("arn:aws:iam::aws:policy/ReadOnlyAccess")}}
 	})
@@ -103,8 +103,8 @@ func TestExplainsEveryFailure(t *testing.T) {
 		name  string
 		token string // good if empty
 		fault standin.Fault
-		want  string // what the reason begins with
-		says  string // and contains
+		want  string // the reason's prefix
+		says  string // a part of the reason
 	}{
 		{name: "another subject", token: issuer.Token(standin.Claims{ServiceAccount: "other"}), want: "AccessDenied: Not authorized to perform", says: "trust policy"},
 		{name: "another audience", token: issuer.Token(standin.Claims{Audience: "vault"}), want: "InvalidIdentityToken: ", says: "OIDC provider"},
@@ -120,8 +120,8 @@ func TestExplainsEveryFailure(t *testing.T) {
 		{name: "throttled by code", fault: standin.Refuse(400, "Throttling", "Rate exceeded"), want: "throttled: Rate exceeded"},
 		{name: "throttled by another code", fault: standin.Refuse(503, "ThrottlingException", "Rate exceeded"), want: "throttled: "},
 		{name: "throttled by status", fault: standin.Answer(429, "text/plain", "slow down"), want: "throttled: HTTP 429"},
-		{name: "a code of no list", fault: standin.Refuse(400, "SomethingNew", "what"), want: "other: SomethingNew: what"},
-		{name: "a code of our own list", fault: standin.Refuse(400, "token", "what"), want: "other: token: what"},
+		{name: "an unknown code", fault: standin.Refuse(400, "SomethingNew", "what"), want: "other: SomethingNew: what"},
+		{name: "one of our own codes", fault: standin.Refuse(400, "token", "what"), want: "other: token: what"},
 		{name: "server error", fault: standin.Refuse(500, "InternalFailure", "oops"), want: "other: InternalFailure: oops"},
 		{name: "server error with a listed code", fault: standin.Refuse(500, "AccessDenied", "oops"), want: "other: AccessDenied: oops"},
 		{name: "server error without a code", fault: standin.Answer(502, "text/html", "<html>bad gateway</html>"), want: "other: HTTP 502"},
@@ -130,7 +130,7 @@ func TestExplainsEveryFailure(t *testing.T) {
 		{name: "a captive portal", fault: standin.Answer(200, "text/html", "<html>sign in</html>"), want: "invalid_response: ", says: "HTTP 200"},
 		{name: "JSON", fault: standin.Answer(200, "application/json", "{}"), want: "invalid_response: "},
 		{name: "an error with status 200", fault: standin.Refuse(200, "AccessDenied", "no"), want: "invalid_response: "},
-		{name: "nothing", fault: standin.Answer(200, "text/xml", ""), want: "invalid_response: "},
+		{name: "an empty body", fault: standin.Answer(200, "text/xml", ""), want: "invalid_response: "},
 		{name: "status 204", fault: standin.Answer(204, "", ""), want: "invalid_response: "},
 		{name: "no credentials", fault: standin.NoCredentials(), want: "invalid_response: "},
 		{name: "no expiration", fault: standin.NoExpiration(), want: "invalid_response: "},
@@ -153,7 +153,7 @@ func TestExplainsEveryFailure(t *testing.T) {
 			if token == "" {
 				token = good
 			}
-			_, err := ask(t.Context(), New(Options{Endpoint: srv.URL}, prometheus.NewRegistry()), token)
+			_, err := exchange(t.Context(), New(Options{Endpoint: srv.URL}, prometheus.NewRegistry()), token)
 			why := explained(t, err)
 			if !strings.HasPrefix(why.Error(), tt.want) || !strings.Contains(why.Error(), tt.says) {
 				t.Errorf("got  %s\nwant %s … %s", why, tt.want, tt.says)
@@ -170,7 +170,7 @@ func TestExplainsEveryFailure(t *testing.T) {
 	}
 }
 
-// padded answers what STS would, but for too much white space before an element.
+// padded answers as STS does, with too much white space before element.
 func padded(element string) standin.Fault {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -184,7 +184,7 @@ func padded(element string) standin.Fault {
 
 func TestTimeouts(t *testing.T) {
 	t.Parallel()
-	silent, err := net.Listen("tcp", "127.0.0.1:0") // accepts, then says nothing
+	silent, err := net.Listen("tcp", "127.0.0.1:0") // accepts, but never answers
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -196,7 +196,7 @@ func TestTimeouts(t *testing.T) {
 	full := listenFull(t)
 	tests := []struct{ name, endpoint, stage string }{
 		{"silent DNS", "http://sts.example", "in the DNS lookup of"},
-		{"full", "http://" + full, "connecting to"},
+		{"full accept queue", "http://" + full, "connecting to"},
 		{"silent", "http://" + silent.Addr().String(), "waiting for the answer of"},
 		{"silent with TLS", "https://" + silent.Addr().String(), "in the TLS handshake with"},
 		{"hanging", hangingSrv.URL, "waiting for the answer of"},
@@ -204,10 +204,10 @@ func TestTimeouts(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			ctx, cancel := context.WithTimeout(t.Context(), 600*time.Millisecond) // in words, 1s
+			ctx, cancel := context.WithTimeout(t.Context(), 600*time.Millisecond) // printed as 1s
 			defer cancel()
 			client := New(Options{Endpoint: tt.endpoint, Transport: &http.Transport{DialContext: silentDNS(t).DialContext}}, prometheus.NewRegistry())
-			_, err := ask(ctx, client, issuer.Token(standin.Claims{}))
+			_, err := exchange(ctx, client, issuer.Token(standin.Claims{}))
 			want := "timeout: timed out after 1s " + tt.stage + " " + tt.endpoint + ": check DNS, "
 			if err == nil || !strings.HasPrefix(explained(t, err).Error(), want) {
 				t.Errorf("got %v, want %s", err, want)
@@ -216,7 +216,7 @@ func TestTimeouts(t *testing.T) {
 	}
 }
 
-// silentDNS returns a dialer whose DNS server answers nothing.
+// silentDNS returns a dialer whose DNS server never answers.
 func silentDNS(t *testing.T) *net.Dialer {
 	silent, err := net.ListenPacket("udp", "127.0.0.1:0")
 	if err != nil {
@@ -228,8 +228,8 @@ func silentDNS(t *testing.T) *net.Dialer {
 	}}}
 }
 
-// listenFull listens where no further connection comes about: the queue of those
-// to be accepted is full, and the kernel drops what comes then.
+// listenFull listens with a full accept queue, so that the kernel drops further
+// connections.
 func listenFull(t *testing.T) (address string) {
 	t.Helper()
 	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
@@ -270,11 +270,11 @@ func TestUnreachable(t *testing.T) {
 		says           string
 	}{
 		{name: "connection refused", endpoint: refusing.URL, says: "connection refused"},
-		{name: "certificate of nobody", endpoint: untrusted.URL, says: "certificate"},
+		{name: "untrusted certificate", endpoint: untrusted.URL, says: "certificate"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			_, err := ask(t.Context(), New(Options{Endpoint: tt.endpoint}, prometheus.NewRegistry()), issuer.Token(standin.Claims{}))
+			_, err := exchange(t.Context(), New(Options{Endpoint: tt.endpoint}, prometheus.NewRegistry()), issuer.Token(standin.Claims{}))
 			if err == nil || !strings.HasPrefix(explained(t, err).Error(), "network: cannot reach "+tt.endpoint) || !strings.Contains(err.Error(), tt.says) {
 				t.Errorf("got %v, want network and %q", err, tt.says)
 			}
@@ -282,7 +282,7 @@ func TestUnreachable(t *testing.T) {
 	}
 }
 
-// P6: net/http quotes what it cannot read of an answer. That may be the credentials.
+// P6: net/http quotes the part of an answer that it cannot parse, which may be credentials.
 func TestPeerThatDoesNotSpeakHTTPIsNotQuoted(t *testing.T) {
 	t.Parallel()
 	const secret = "canary"
@@ -308,7 +308,7 @@ func TestPeerThatDoesNotSpeakHTTPIsNotQuoted(t *testing.T) {
 				io.WriteString(conn, answer)
 			}))
 			defer srv.Close()
-			_, err := ask(t.Context(), New(Options{Endpoint: srv.URL}, prometheus.NewRegistry()), issuer.Token(standin.Claims{}))
+			_, err := exchange(t.Context(), New(Options{Endpoint: srv.URL}, prometheus.NewRegistry()), issuer.Token(standin.Claims{}))
 			why := explained(t, err)
 			if strings.Contains(err.Error(), secret) {
 				t.Errorf("got %v", err)
@@ -320,8 +320,8 @@ func TestPeerThatDoesNotSpeakHTTPIsNotQuoted(t *testing.T) {
 	}
 }
 
-// TestResolvesEndpoints asks for the addresses in all partitions. A resolver
-// of the SDK makes the name; a proxy that refuses keeps the call on the machine.
+// The SDK resolves the host names of STS in all partitions. A transport that fails keeps
+// the calls on this machine.
 func TestResolvesEndpoints(t *testing.T) {
 	tests := []struct {
 		options Options
@@ -344,11 +344,11 @@ func TestResolvesEndpoints(t *testing.T) {
 			var host string
 			tt.options.Transport = roundTripper(func(r *http.Request) (*http.Response, error) {
 				host = r.URL.Host
-				return nil, errors.New("not here")
+				return nil, errors.New("no network")
 			})
 			client := New(tt.options, prometheus.NewRegistry())
-			if _, err := ask(t.Context(), client, "aaaa.bbbb.cccc"); err == nil || host != tt.want {
-				t.Errorf("asked %q, want %q (%v)", host, tt.want, err)
+			if _, err := exchange(t.Context(), client, "aaaa.bbbb.cccc"); err == nil || host != tt.want {
+				t.Errorf("called %q, want %q (%v)", host, tt.want, err)
 			}
 		})
 	}
@@ -358,15 +358,15 @@ type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-// BenchmarkRefresh measures one exchange of a token, beside BenchmarkBare: a
-// bare net/http client that posts as much and reads the answer.
+// BenchmarkRefresh measures one exchange of a token. Compare it with BenchmarkBare, a
+// plain net/http client that posts as much and reads the answer.
 func BenchmarkRefresh(b *testing.B) {
 	_, srv := newStandin(b)
 	client := New(Options{Endpoint: srv.URL}, prometheus.NewRegistry())
 	token := issuer.Token(standin.Claims{})
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := ask(b.Context(), client, token); err != nil {
+		if _, err := exchange(b.Context(), client, token); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -20,8 +20,8 @@ func TestSanitize(t *testing.T) {
 		{"a segment", "bad signature c2lnbmF0dXJlLXRoYXQtaXMtbG9uZw", dropped},
 		{"the token cut off", "bad token " + token[:40], dropped},
 		{"the middle of a segment", "near " + token[25:45], dropped},
-		{"the end of a text", "near " + token[25:41], dropped},
-		{"too little to tell", "near " + token[25:40], "near " + token[25:40]},
+		{"at the end of the text", "near " + token[25:41], dropped},
+		{"too short to recognize", "near " + token[25:40], "near " + token[25:40]},
 		{"the token with control characters between", "eyJh\x00bGci\x01OiJSUzI1NiJ9", dropped},
 		{"the token in short lines", "eyJhbGci\nOiJSUzI1\nNiJ9.eyJ\nzdWIiOiJ", dropped},
 		{"a segment beyond the cut", strings.Repeat("x ", 300) + token, dropped},
@@ -45,14 +45,14 @@ func FuzzSanitize(f *testing.F) {
 			t.Errorf("%q has %d bytes or is not UTF-8", got, len(got))
 		}
 		if strings.ContainsFunc(got, unicode.IsControl) {
-			t.Errorf("%q holds a control character", got)
+			t.Errorf("%q contains a control character", got)
 		}
 		if got == "[dropped: it repeats the token]" {
 			return
 		}
 		for segment := range strings.SplitSeq(token, ".") {
 			if segment != "" && strings.Contains(got, segment) {
-				t.Errorf("%q holds %q of the token", got, segment)
+				t.Errorf("%q contains %q of the token", got, segment)
 			}
 		}
 	})

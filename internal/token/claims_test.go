@@ -10,7 +10,7 @@ import (
 	"irsa-sidecar/test/standin"
 )
 
-// withPayload returns a JWT with that payload and nothing else of worth.
+// withPayload returns a JWT with this payload and a dummy header and signature.
 func withPayload(payload string) string {
 	return "e30." + base64.RawURLEncoding.EncodeToString([]byte(payload)) + ".c2ln"
 }
@@ -24,7 +24,7 @@ func TestParseClaims(t *testing.T) {
 		err  string
 	}{
 		{
-			name: "as the kubelet has it",
+			name: "a token of the kubelet",
 			jwt: standin.NewIssuer("https://issuer.example").Token(standin.Claims{
 				Namespace: "shop", ServiceAccount: "cart", IssuedAt: issued, Lifetime: time.Hour}),
 			want: Claims{
@@ -40,7 +40,7 @@ func TestParseClaims(t *testing.T) {
 		{name: "not JSON", jwt: withPayload(`secret`), err: "claims are not the JSON object of a JWT"},
 		{name: "subject of another type", jwt: withPayload(`{"sub":7}`), err: "claims are not the JSON object of a JWT"},
 		{name: "audience of another type", jwt: withPayload(`{"aud":{"a":"b"}}`), err: "claims are not the JSON object of a JWT"},
-		{name: "expiry far off", jwt: withPayload(`{"exp":1e300}`), err: "claim exp is not a time"},
+		{name: "expiry too large", jwt: withPayload(`{"exp":1e300}`), err: "claim exp is not a time"},
 		{name: "expiry negative", jwt: withPayload(`{"exp":-1}`), err: "claim exp is not a time"},
 		{name: "not base64url", jwt: "e30.!!!.c2ln", err: "claims are not base64url"},
 		{name: "not a JWT", jwt: "secret", err: "token is not a JWT"},
@@ -74,7 +74,7 @@ func FuzzParseClaims(f *testing.F) {
 			return
 		}
 		if !c.Expiry.IsZero() && (c.Expiry.Unix() < 0 || c.Expiry.UTC().Year() > 9999) {
-			t.Errorf("expiry %v cannot be written", c.Expiry)
+			t.Errorf("expiry %v cannot be formatted", c.Expiry)
 		}
 	})
 }

@@ -57,8 +57,8 @@ func TestGetIdentityToken(t *testing.T) {
 	}
 }
 
-// The kubelet replaces the file, and what was read before will have expired.
-func TestGetIdentityTokenReadsAnew(t *testing.T) {
+// The kubelet replaces the file, and the old token expires.
+func TestGetIdentityTokenReadsTheFileAgain(t *testing.T) {
 	file := File(filepath.Join(t.TempDir(), "token"))
 	for _, token := range []string{"aaaa.bbbb.cccc", "dddd.eeee.ffff"} {
 		if err := os.WriteFile(string(file), []byte(token), 0o600); err != nil {
@@ -70,7 +70,7 @@ func TestGetIdentityTokenReadsAnew(t *testing.T) {
 	}
 }
 
-func TestGetIdentityTokenOfNoFile(t *testing.T) {
+func TestGetIdentityTokenWithoutARegularFile(t *testing.T) {
 	dir := t.TempDir()
 	fifo := filepath.Join(dir, "fifo")
 	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
@@ -84,7 +84,7 @@ func TestGetIdentityTokenOfNoFile(t *testing.T) {
 		{"missing", filepath.Join(dir, "missing"), "does not exist"},
 		{"directory missing", filepath.Join(dir, "missing", "token"), "does not exist"},
 		{"a directory", dir, "is not a regular file"},
-		{"a pipe nobody writes to", fifo, "is not a regular file"},
+		{"a pipe without a writer", fifo, "is not a regular file"},
 		{"a loop of links", loop, "too many levels of symbolic links"},
 	}
 	for _, tt := range tests {
@@ -110,7 +110,7 @@ func checkTokenError(t *testing.T, err error, path, want string) {
 		ErrorCode() string
 	}](err)
 	if !ok || coded.ErrorCode() != "token" {
-		t.Errorf("error %v has not the code token", err)
+		t.Errorf("error %v does not have the code token", err)
 	}
 }
 
@@ -132,7 +132,7 @@ func FuzzGetIdentityToken(f *testing.F) {
 		}
 		for _, c := range got {
 			if c <= ' ' || c > '~' {
-				t.Errorf("%q holds a character that no token has", got)
+				t.Errorf("%q contains a character that no token has", got)
 			}
 		}
 	})

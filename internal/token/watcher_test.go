@@ -19,8 +19,8 @@ import (
 
 var issuer = standin.NewIssuer("https://issuer.example")
 
-// waitTime is what a slow machine may take to deliver an event; it is well
-// below pollPeriod, so that only inotify can have delivered it.
+// waitTime is how long a slow machine may take to deliver an event. It is well below
+// pollPeriod, so that only inotify can have delivered the event.
 const waitTime = 20 * time.Second
 
 // watched is a running Watcher of a volume.
@@ -36,11 +36,11 @@ func watch(t *testing.T, volume *standin.Volume) *watched {
 	w := &watched{volume: volume, changed: make(chan struct{}, 100), log: new(lockedBuffer)}
 	w.watcher = NewWatcher(File(volume.Path("token")), slog.New(slog.NewJSONHandler(w.log, nil)), prometheus.NewRegistry())
 	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan error)
-	go func() { ended <- w.watcher.Watch(ctx, func() { w.changed <- struct{}{} }) }()
+	done := make(chan error)
+	go func() { done <- w.watcher.Watch(ctx, func() { w.changed <- struct{}{} }) }()
 	t.Cleanup(func() {
 		cancel()
-		if err := <-ended; err != nil {
+		if err := <-done; err != nil {
 			t.Errorf("Watch: %v", err)
 		}
 	})
@@ -59,7 +59,7 @@ func (w *watched) wantChange(t *testing.T) {
 	select {
 	case <-w.changed:
 	case <-time.After(waitTime):
-		t.Fatalf("no change was told; log:\n%s", w.log)
+		t.Fatalf("no change was reported; log:\n%s", w.log)
 	}
 }
 
@@ -90,7 +90,7 @@ func TestWatchSeesTheKubeletPublish(t *testing.T) {
 	}
 }
 
-func TestWatchSeesTheFirstTokenComeLate(t *testing.T) {
+func TestWatchSeesALateFirstToken(t *testing.T) {
 	t.Parallel()
 	w := watch(t, standin.NewVolume(t.TempDir()))
 	w.publish(t, issuer.Token(standin.Claims{}))
@@ -98,7 +98,7 @@ func TestWatchSeesTheFirstTokenComeLate(t *testing.T) {
 	w.wantChanges(t, 0)
 }
 
-func TestWatchTellsOfAGoodTokenAfterABadOne(t *testing.T) {
+func TestWatchReportsAGoodTokenAfterABadOne(t *testing.T) {
 	t.Parallel()
 	good := issuer.Token(standin.Claims{})
 	w := watch(t, newVolume(t, good))
@@ -112,7 +112,7 @@ func TestWatchTellsOfAGoodTokenAfterABadOne(t *testing.T) {
 	}
 	w.publish(t, good)
 	w.wantChange(t)
-	w.wantChanges(t, 0) // it is the token of before
+	w.wantChanges(t, 0) // the token is the same as before
 	w.publish(t, issuer.Token(standin.Claims{}))
 	w.wantChange(t)
 	w.wantChanges(t, 1)
@@ -131,8 +131,8 @@ func TestWatchSurvivesANewDirectory(t *testing.T) {
 	if err := fresh.Publish("token", issuer.Token(standin.Claims{})); err != nil {
 		t.Fatal(err)
 	}
-	// Moving the directory away is an event in it, after which the path is
-	// watched anew. Both moves happen well within settleTime.
+	// Moving the directory away is an event in it, after which the path is watched again.
+	// Both moves happen well within settleTime.
 	for _, move := range [][2]string{{dir, dir + ".old"}, {dir + ".new", dir}} {
 		if err := os.Rename(move[0], move[1]); err != nil {
 			t.Fatal(err)
@@ -145,7 +145,7 @@ func TestWatchSurvivesANewDirectory(t *testing.T) {
 	w.wantChanges(t, 2)
 }
 
-func TestLook(t *testing.T) {
+func TestCheck(t *testing.T) {
 	now := time.Now()
 	soon := issuer.Token(standin.Claims{IssuedAt: now, Lifetime: time.Minute})
 	file := filepath.Join(t.TempDir(), "token")
@@ -159,13 +159,13 @@ func TestLook(t *testing.T) {
 		logs    string
 		silent  string
 	}{
-		{name: "unreadable at first is for the refresh to report", content: "x", now: now, silent: "unusable"},
-		{name: "first sight", content: soon, now: now, want: true, logs: "token loaded", silent: "expired"},
+		{name: "unreadable at first, which the refresh reports", content: "x", now: now, silent: "unusable"},
+		{name: "first token", content: soon, now: now, want: true, logs: "token loaded", silent: "expired"},
 		{name: "the same", content: soon, now: now.Add(time.Second), silent: "token loaded"},
-		{name: "expires unreplaced", content: soon, now: now.Add(2 * time.Minute), logs: "token expired"},
-		{name: "says so once", content: soon, now: now.Add(3 * time.Minute), silent: "token expired"},
+		{name: "expires without a replacement", content: soon, now: now.Add(2 * time.Minute), logs: "token expired"},
+		{name: "expiry is logged once", content: soon, now: now.Add(3 * time.Minute), silent: "token expired"},
 		{name: "unusable", content: "x", now: now, logs: "token unusable"},
-		{name: "says so once", content: "y", now: now, silent: "token unusable"},
+		{name: "unusable is logged once", content: "y", now: now, silent: "token unusable"},
 		{name: "back again", content: soon, now: now, want: true, silent: "token loaded"},
 		{name: "no claims", content: withPayload("{"), now: now, want: true, logs: "token unreadable"},
 	}
@@ -175,13 +175,13 @@ func TestLook(t *testing.T) {
 		}
 		log.Reset()
 		if got := w.check(tt.now); got != tt.want {
-			t.Errorf("%s: look returned %v", tt.name, got)
+			t.Errorf("%s: check returned %v", tt.name, got)
 		}
 		if !strings.Contains(log.String(), tt.logs) || tt.silent != "" && strings.Contains(log.String(), tt.silent) {
 			t.Errorf("%s: want %q and not %q in the log:\n%s", tt.name, tt.logs, tt.silent, log)
 		}
 		if strings.Contains(log.String(), soon) {
-			t.Errorf("%s: the log holds the token", tt.name)
+			t.Errorf("%s: the log contains the token", tt.name)
 		}
 	}
 }
@@ -204,7 +204,7 @@ func newVolume(t *testing.T, token string) *standin.Volume {
 	return v
 }
 
-// lockedBuffer is a buffer that may be read while it is written to.
+// lockedBuffer is a buffer that is safe for concurrent use.
 type lockedBuffer struct {
 	mu sync.Mutex
 	b  bytes.Buffer

@@ -1,4 +1,5 @@
-// Package golden compares generated parts of documents with what generates them.
+// Package golden compares generated parts of documents with the current output of their
+// generators.
 package golden
 
 import (
@@ -8,8 +9,8 @@ import (
 )
 
 // Section checks that the part of the document file between the lines
-// "<!-- name: generated -->" and "<!-- end of name -->" is want, empty lines around it
-// aside. With UPDATE_DOCS=1 in the environment it writes want there instead.
+// "<!-- name: generated -->" and "<!-- end of name -->" is want, except for empty lines
+// around it. With UPDATE_DOCS=1 in the environment it writes want there instead.
 func Section(t *testing.T, file, name, want string) {
 	t.Helper()
 	raw, err := os.ReadFile(file)
@@ -33,7 +34,7 @@ func Section(t *testing.T, file, name, want string) {
 		return
 	}
 	line, gotLine, wantLine := difference(got, want)
-	t.Errorf("%s, section %q, line %d is\n  %s\nand the code says\n  %s\nCorrect the code, or write the document again with UPDATE_DOCS=1 go test ./...", file, name, line, gotLine, wantLine)
+	t.Errorf("%s, section %q, line %d is\n  %s\nbut the code generates\n  %s\nFix the code, or update the document with UPDATE_DOCS=1 go test ./...", file, name, line, gotLine, wantLine)
 }
 
 // difference returns the first line in which two texts differ.

@@ -1,5 +1,5 @@
-// Package rawhttp sends HTTP requests in tests as they are on the wire, and returns
-// answers likewise: net/http's own client would correct both.
+// Package rawhttp sends HTTP requests in tests exactly as written, and returns answers
+// exactly as received: net/http's client would correct both.
 package rawhttp
 
 import (
@@ -14,10 +14,10 @@ import (
 	"time"
 )
 
-// Patience bounds what a test waits for on a real socket.
+// Patience is how long a test waits for a real socket.
 const Patience = 10 * time.Second
 
-// Reply is an answer; its body is as it was on the wire.
+// Reply is an answer. Its body is as it was on the wire.
 type Reply struct {
 	Status int
 	Header http.Header
@@ -36,8 +36,8 @@ func Dial(t testing.TB, addr string) net.Conn {
 	return conn
 }
 
-// Exchange sends a request, written with bare line breaks and without the empty line
-// at its end, over a connection of its own and returns the answer.
+// Exchange sends a request over a new connection and returns the answer. The request has
+// plain line feeds, and no empty line at its end.
 func Exchange(t testing.TB, addr, request string) Reply {
 	t.Helper()
 	conn := Dial(t, addr)
@@ -58,12 +58,12 @@ func ExchangeOn(t testing.TB, conn net.Conn, request string) Reply {
 	return Parse(t, string(raw))
 }
 
-// Wire returns a request as it is sent.
+// Wire returns such a request in the form in which it is sent.
 func Wire(request string) string {
 	return strings.ReplaceAll(request, "\n", "\r\n") + "\r\n\r\n"
 }
 
-// Parse returns the answer that raw is.
+// Parse parses an answer.
 func Parse(t testing.TB, raw string) Reply {
 	t.Helper()
 	head, body, _ := strings.Cut(raw, "\r\n\r\n")
