@@ -5,7 +5,6 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
-	"net/http/httptest"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -18,41 +17,6 @@ import (
 	"irsa-sidecar/internal/sts"
 	"irsa-sidecar/test/standin"
 )
-
-const role = "arn:aws:iam::111122223333:role/team/app"
-
-var issuer = standin.NewIssuer("https://issuer.example")
-
-// stsCodes returns the codes of the errors of the real client.
-func stsCodes() (codes []string) {
-	for _, reason := range sts.Reasons() {
-		codes = append(codes, reason.Code)
-	}
-	return codes
-}
-
-// identity is a stscreds.IdentityTokenRetriever that returns this token.
-type identity string
-
-func (i identity) GetIdentityToken() ([]byte, error) { return []byte(i), nil }
-
-// exchange exchanges token for credentials, in one attempt.
-func exchange(ctx context.Context, client *sts.Client, token string) (aws.Credentials, error) {
-	return stscreds.NewWebIdentityRoleProvider(client, role, identity(token), func(o *stscreds.WebIdentityRoleOptions) {
-		o.RoleSessionName = "pod-1"
-		o.Duration = time.Hour
-	}).Retrieve(ctx)
-}
-
-// newStandin returns a stand-in for STS that knows role, and its server.
-func newStandin(t testing.TB) (*standin.STS, *httptest.Server) {
-	t.Helper()
-	fake := standin.NewSTS(issuer)
-	fake.AddRole(standin.Role{ARN: role})
-	srv := httptest.NewServer(fake)
-	t.Cleanup(srv.Close)
-	return fake, srv
-}
 
 // The request ID is in the log, but not in the reason, which clients see.
 func TestRequestIDIsOnlyInTheLog(t *testing.T) {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"log/slog"
 	"math/rand/v2"
-	"net"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -125,32 +124,6 @@ func (w *trial) network(t *testing.T) http.RoundTripper {
 	t.Cleanup(func() { srv.Close() })
 	return ln.transport()
 }
-
-// pipeListener is a listener whose connections are in-memory pipes.
-type pipeListener chan net.Conn
-
-// transport returns a transport that always connects to ln.
-func (ln pipeListener) transport() http.RoundTripper {
-	transport := sts.NewTransport(nil)
-	transport.DialContext = ln.dial
-	return transport
-}
-
-func (ln pipeListener) dial(context.Context, string, string) (net.Conn, error) {
-	client, server := net.Pipe()
-	ln <- server
-	return client, nil
-}
-
-func (ln pipeListener) Accept() (net.Conn, error) {
-	if conn, ok := <-ln; ok {
-		return conn, nil
-	}
-	return nil, net.ErrClosed
-}
-
-func (ln pipeListener) Close() error   { close(ln); return nil }
-func (ln pipeListener) Addr() net.Addr { return &net.UnixAddr{Name: "pipe", Net: "unix"} }
 
 // recording returns provider with each attempt recorded and checked.
 func (w *trial) recording(provider aws.CredentialsProvider) aws.CredentialsProviderFunc {

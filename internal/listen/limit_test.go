@@ -16,17 +16,6 @@ import (
 	"irsa-sidecar/test/rawhttp"
 )
 
-// fakeConn is a connection that only records whether it was closed.
-type fakeConn struct {
-	net.Conn
-	closed bool
-}
-
-func (c *fakeConn) Close() error {
-	c.closed = true
-	return nil
-}
-
 // Which connection makeRoom closes. The connections are opened one after another, enter
 // their states in the same order, and then wait.
 func TestMakeRoom(t *testing.T) {

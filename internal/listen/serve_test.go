@@ -17,43 +17,6 @@ import (
 	"irsa-sidecar/test/rawhttp"
 )
 
-// pipes is a listener whose connections are net.Pipes, so that Serve can run in a
-// synctest bubble.
-type pipes struct {
-	conns  chan net.Conn
-	closed chan struct{}
-	once   sync.Once
-}
-
-func newPipes() *pipes {
-	return &pipes{conns: make(chan net.Conn), closed: make(chan struct{})}
-}
-
-func (p *pipes) Accept() (net.Conn, error) {
-	select {
-	case conn := <-p.conns:
-		return conn, nil
-	case <-p.closed:
-		return nil, net.ErrClosed
-	}
-}
-
-func (p *pipes) Close() error {
-	p.once.Do(func() { close(p.closed) })
-	return nil
-}
-
-func (p *pipes) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 9911} }
-
-// dial returns the client's end of a new connection.
-func (p *pipes) dial(t testing.TB) net.Conn {
-	t.Helper()
-	client, server := net.Pipe()
-	t.Cleanup(func() { client.Close() })
-	p.conns <- server
-	return client
-}
-
 // Every kind of connection that a sidecar may have when its pod is terminated.
 func TestServeStopsWithinASecond(t *testing.T) {
 	tests := []struct {

@@ -8,6 +8,8 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -100,6 +102,14 @@ func newEndpoint(provider Provider, authorization *Authorization) *endpoint {
 		provider, slog.New(slog.DiscardHandler), NewMetrics(prometheus.NewRegistry())).(*endpoint)
 }
 
+// call sends a request to e and returns the answer and how long it took.
+func call(ctx context.Context, e *endpoint) (*httptest.ResponseRecorder, time.Duration) {
+	start := time.Now()
+	w := httptest.NewRecorder()
+	e.ServeHTTP(w, httptest.NewRequestWithContext(ctx, http.MethodGet, "http://127.0.0.1"+testPath, nil))
+	return w, time.Since(start)
+}
+
 // journal collects a log. It is safe for concurrent use.
 type journal struct {
 	mu sync.Mutex
@@ -168,6 +178,25 @@ func fault(t testing.TB, r rawhttp.Reply) (code, message string) {
 		t.Errorf("body %q, want a code and a message", r.Body)
 	}
 	return body["code"], body["message"]
+}
+
+// checkFraming checks what all answers of an endpoint have in common.
+func checkFraming(t *testing.T, got rawhttp.Reply) {
+	t.Helper()
+	if length := got.Header.Get("Content-Length"); length != strconv.Itoa(len(got.Body)) {
+		t.Errorf("Content-Length %q of %d bytes", length, len(got.Body))
+	}
+	if typ := got.Header.Get("Content-Type"); typ != "application/json" {
+		t.Errorf("Content-Type %q", typ)
+	}
+	if control := got.Header.Get("Cache-Control"); control != "no-store" {
+		t.Errorf("Cache-Control %q", control)
+	}
+	for _, name := range []string{"Transfer-Encoding", "Content-Encoding", "Location", "Access-Control-Allow-Origin"} {
+		if values, ok := got.Header[name]; ok {
+			t.Errorf("%s: %q", name, values)
+		}
+	}
 }
 
 // count returns the value of a counter.

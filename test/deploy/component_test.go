@@ -1,0 +1,113 @@
+package deploy
+
+import (
+	"fmt"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	core "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	"sigs.k8s.io/kustomize/api/krusty"
+	"sigs.k8s.io/kustomize/kyaml/filesys"
+)
+
+func TestComponent(t *testing.T) {
+	dir := copyDeploy(t)
+	overlay := filepath.Join(dir, "overlay")
+	write(t, filepath.Join(overlay, "workloads.yaml"), workloads())
+	write(t, filepath.Join(overlay, "settings.yaml"), settings)
+	write(t, filepath.Join(overlay, "kustomization.yaml"), "resources: [workloads.yaml]\n")
+	plain := build(t, overlay)
+	write(t, filepath.Join(overlay, "kustomization.yaml"), "resources: [settings.yaml, workloads.yaml]\ncomponents: [../component]\n")
+	objects := build(t, overlay)
+	if len(objects) != len(plain) {
+		t.Errorf("%d objects, want %d as without the Component", len(objects), len(plain))
+	}
+	seen := 0
+	for i, object := range objects {
+		name, pod := template(object)
+		if name != "with" {
+			if !equality.Semantic.DeepEqual(object, plain[i]) {
+				t.Errorf("%T %s has no label and was changed", object, name)
+			}
+			continue
+		}
+		seen++
+		t.Run(fmt.Sprintf("%T", object), func(t *testing.T) { checkPod(t, pod) })
+	}
+	if seen != 5 {
+		t.Errorf("%d workloads with the sidecar, want 5", seen)
+	}
+}
+
+func checkPod(t *testing.T, pod *core.PodTemplateSpec) {
+	t.Helper()
+	if pod.Labels["irsa-sidecar/inject"] != "true" || pod.Labels["eks.amazonaws.com/skip-pod-identity-webhook"] != "true" || pod.Labels["app"] != "x" {
+		t.Errorf("labels %v", pod.Labels)
+	}
+	sidecar := pod.Spec.InitContainers[0]
+	want := map[string]string{
+		"AWS_ROLE_ARN":                "arn:aws:iam::111122223333:role/a",
+		"AWS_REGION":                  "eu-central-1",
+		"AWS_WEB_IDENTITY_TOKEN_FILE": "/var/run/secrets/irsa-sidecar/token",
+	}
+	if got := environment(sidecar); sidecar.Name != "irsa-sidecar" || sidecar.Image != "an/image:v1" || !maps.Equal(got, want) {
+		t.Errorf("the first init container is %s with image %s and variables %v", sidecar.Name, sidecar.Image, got)
+	}
+	if sidecar.RestartPolicy == nil || *sidecar.RestartPolicy != core.ContainerRestartPolicyAlways {
+		t.Error("the sidecar is not a native sidecar")
+	}
+	for _, c := range append(slices.Clone(pod.Spec.InitContainers[1:]), pod.Spec.Containers...) {
+		want := map[string]string{"AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://127.0.0.1:9911/v1/credentials", "AWS_EC2_METADATA_DISABLED": "true"}
+		if c.Name == "app" {
+			want["OWN"] = "own"
+		}
+		if got := environment(c); !maps.Equal(got, want) || len(c.VolumeMounts) > 0 {
+			t.Errorf("container %s has variables %v and mounts %v", c.Name, got, c.VolumeMounts)
+		}
+	}
+	if len(pod.Spec.InitContainers) != 2 || len(pod.Spec.Containers) != 1 || len(pod.Spec.Volumes) != 1 {
+		t.Errorf("%d init containers, %d containers, %d volumes", len(pod.Spec.InitContainers), len(pod.Spec.Containers), len(pod.Spec.Volumes))
+	}
+}
+
+// A kustomization can include two others that use the Component with different roles.
+func TestComponentsTogether(t *testing.T) {
+	dir := copyDeploy(t)
+	for _, name := range []string{"a", "b"} {
+		write(t, filepath.Join(dir, name, "all.yaml"), strings.Replace(settings+"---\n"+workloads(), "role/a", "role/"+name, 1))
+		write(t, filepath.Join(dir, name, "kustomization.yaml"), "namePrefix: "+name+"-\nresources: [all.yaml]\ncomponents: [../component]\n")
+	}
+	write(t, filepath.Join(dir, "both", "kustomization.yaml"), "resources: [../a, ../b]\n")
+	roles := map[string]int{}
+	for _, object := range build(t, filepath.Join(dir, "both")) {
+		if _, pod := template(object); pod != nil && pod.Spec.InitContainers[0].Name == "irsa-sidecar" {
+			roles[environment(pod.Spec.InitContainers[0])["AWS_ROLE_ARN"]]++
+		}
+	}
+	if want := map[string]int{"arn:aws:iam::111122223333:role/a": 5, "arn:aws:iam::111122223333:role/b": 5}; !maps.Equal(roles, want) {
+		t.Errorf("workloads by role: %v, want %v", roles, want)
+	}
+}
+
+// Without the settings, or with one of them missing, kustomize fails.
+func TestComponentWithoutSettings(t *testing.T) {
+	for name, text := range map[string]string{
+		"no ConfigMap": "",
+		"no role":      strings.Replace(settings, "role: ", "rule: ", 1),
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := copyDeploy(t)
+			overlay := filepath.Join(dir, "overlay")
+			write(t, filepath.Join(overlay, "all.yaml"), workloads()+"---"+text)
+			write(t, filepath.Join(overlay, "kustomization.yaml"), "resources: [all.yaml]\ncomponents: [../component]\n")
+			_, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), overlay)
+			if err == nil || !strings.Contains(err.Error(), "irsa-sidecar") {
+				t.Errorf("got error %v, want one that names the ConfigMap irsa-sidecar", err)
+			}
+		})
+	}
+}
