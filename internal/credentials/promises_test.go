@@ -97,7 +97,7 @@ func (w *trial) checkAnswer(hold time.Duration) error {
 // that often.
 func (w *trial) checkStarts() {
 	latest := w.attempts[len(w.attempts)-1]
-	if latest.ended.IsZero() || latest.err != nil {
+	if latest.finished.IsZero() || latest.err != nil {
 		return
 	}
 	lifetime := min(latest.credentials.Expires.Sub(latest.wall), time.Hour)
@@ -105,7 +105,7 @@ func (w *trial) checkStarts() {
 		return
 	}
 	share := time.Duration(0.65 * float64(lifetime))
-	if since := time.Since(latest.ended); since > share {
+	if since := time.Since(latest.finished); since > share {
 		w.breaks("P4", "no refresh %v after receiving credentials for %v", since, lifetime)
 	}
 	if since := w.now().Sub(latest.wall); since > share && time.Since(w.jumped) > recheckPeriod {
@@ -162,10 +162,10 @@ func (w *trial) checkSpacing() {
 				latest = a
 				break
 			}
-			latest.ended = time.Time{}
+			latest.finished = time.Time{}
 		}
 	}
-	if since := time.Since(latest.ended); since < wait {
+	if since := time.Since(latest.finished); since < wait {
 		w.breaks("P5", "attempt %d came %v after the previous one and %d failures in a row, want at least %v", len(w.attempts)+1, since, failures, wait)
 	}
 }
@@ -227,7 +227,7 @@ func (w *trial) checkSaysWhy(err error) {
 // hasFailed reports whether the latest finished attempt failed.
 func (w *trial) hasFailed() bool {
 	for _, a := range slices.Backward(w.attempts) {
-		if !a.ended.IsZero() {
+		if !a.finished.IsZero() {
 			return a.err != nil
 		}
 	}

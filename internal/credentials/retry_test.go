@@ -175,7 +175,7 @@ func (l *loop) wantSpacing(t *testing.T) {
 	var shortest time.Duration // wait after last
 	failures := 0
 	for i, call := range l.times[:len(l.times)-1] {
-		why := l.ends[i+1] // this call failed
+		why := l.ends[i+1] // why this call failed, nil: it did not
 		failures++
 		if why == nil {
 			failures = 0

@@ -43,7 +43,7 @@ type trial struct {
 
 // stsState decides whether STS grants credentials.
 type stsState struct {
-	fails           bool          // every request
+	fails           bool          // every request fails
 	failures        int           // how many more requests fail
 	grants          time.Duration // the lifetime of credentials
 	distrusts       bool          // the role does not accept the request
@@ -72,8 +72,8 @@ type records struct {
 	broken   []string        // a message for each broken promise
 
 	jumped      time.Time // the latest jump of the wall clock
-	jumpedAhead bool      // forward, since the latest attempt started
-	woken       bool      // since the latest attempt started
+	jumpedAhead bool      // the wall clock jumped forward since the latest attempt started
+	woken       bool      // Wake was called since the latest attempt started
 	works       time.Time // since when STS would grant usable credentials; zero: it would not
 	served      aws.Credentials
 }
@@ -81,10 +81,10 @@ type records struct {
 // attempt is an attempt of the Refresher. Its times are those of the bubble's clock,
 // which never jumps.
 type attempt struct {
-	began, ended time.Time
-	wall         time.Time // at its end
-	credentials  aws.Credentials
-	err          error
+	began, finished time.Time
+	wall            time.Time // at its end
+	credentials     aws.Credentials
+	err             error
 }
 
 // sent reports whether the attempt reached STS.
@@ -141,7 +141,7 @@ func (w *trial) recording(provider aws.CredentialsProvider) aws.CredentialsProvi
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		latest := &w.attempts[len(w.attempts)-1]
-		latest.ended, latest.wall, latest.credentials, latest.err = time.Now(), now, c, err
+		latest.finished, latest.wall, latest.credentials, latest.err = time.Now(), now, c, err
 		if err == nil && complete(c) && c.Expires.After(now) && !c.Expires.Before(w.best.Expires) {
 			w.best = c
 		} else if err == nil {

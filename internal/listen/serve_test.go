@@ -170,7 +170,7 @@ func TestServeFailsWithItsListener(t *testing.T) {
 	go func() {
 		done <- Serve(t.Context(), ln, http.NotFoundHandler(), NewLimit(CredentialsConnections), slog.New(slog.DiscardHandler))
 	}()
-	rawhttp.Exchange(t, ln.Addr().String(), "GET / HTTP/1.1\nHost: localhost") // now it serves
+	rawhttp.Exchange(t, ln.Addr().String(), "GET / HTTP/1.1\nHost: localhost") // wait until it serves
 	ln.Close()
 	select {
 	case err := <-done:
