@@ -158,7 +158,9 @@ func (s scratch) try(ctx context.Context, m mutant, linked tests) (caught string
 		return "", fmt.Errorf("does not compile: %w\n%s", err, output)
 	}
 	for _, pkg := range linked.packages() {
-		if pkg != changed && pkg != "cmd/sidecar" { // cmd/sidecar imports all others
+		if covers, err := s.covers(ctx, pkg, changed); err != nil {
+			return "", err
+		} else if !covers {
 			continue
 		}
 		if caught, _, err = s.test(ctx, pkg, linked[pkg]); caught != "" || err != nil {

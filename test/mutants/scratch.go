@@ -42,10 +42,11 @@ func (c copies) remove() error {
 	return errors.Join(errs...)
 }
 
-// fill copies what the tests of the promises need.
+// fill copies what the tests of the promises need: the code, and the documents and
+// manifests that internal/config's tests compare with it.
 func (s scratch) fill(ctx context.Context) error {
 	list := exec.CommandContext(ctx, "git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--",
-		"cmd", "internal", "test/standin", "go.mod", "go.sum")
+		"cmd", "internal", "test/golden", "test/rawhttp", "test/standin", "deploy", "docs", "README.md", "SECURITY.md", "go.mod", "go.sum")
 	names, err := list.Output()
 	if err != nil {
 		return fmt.Errorf("listing the files: %w", err)
@@ -74,6 +75,16 @@ func (t tests) packages() []string {
 	packages := slices.Sorted(maps.Keys(t))
 	slices.Reverse(packages)
 	return packages
+}
+
+// covers reports whether the tests of pkg run code of changed: several packages are
+// also tested through the tests of another, as internal/sts by internal/credentials.
+func (s scratch) covers(ctx context.Context, pkg, changed string) (bool, error) {
+	out, err := s.command(ctx, "go", "list", "-deps", "-test", "./"+pkg).Output()
+	if err != nil {
+		return false, fmt.Errorf("listing what the tests of %s import: %w", pkg, err)
+	}
+	return slices.Contains(strings.Fields(string(out)), "irsa-sidecar/"+changed), nil
 }
 
 // test runs tests of a package until one fails, and returns that test and the output.
