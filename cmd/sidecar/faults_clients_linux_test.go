@@ -28,7 +28,7 @@ func TestFaultIdleConnections(t *testing.T) {
 	p := start(t, w.environment())
 	o := observe(t, w, p)
 	o.waitForCredentials(t)
-	hoard(t, p.door, 10_000, time.Millisecond)
+	hoard(t, p.endpoint, 10_000, time.Millisecond)
 	o.waitForRefresh(t)
 	o.end(t)
 }
@@ -42,7 +42,7 @@ func TestFaultFewFiles(t *testing.T) {
 	p.waitUntilItListens(t)
 	o := observe(t, w, p)
 	o.waitForCredentials(t)
-	hoard(t, p.door, 200, 50*time.Millisecond)
+	hoard(t, p.endpoint, 200, 50*time.Millisecond)
 	o.waitForRefresh(t)
 	o.end(t)
 }
@@ -56,10 +56,10 @@ func TestFaultSlowClients(t *testing.T) {
 	o := observe(t, w, p)
 	o.waitForCredentials(t)
 	for range 100 {
-		dawdle(t, p.door)
+		dawdle(t, p.endpoint)
 	}
 	for range 20 {
-		refuseToRead(t, p.door)
+		refuseToRead(t, p.endpoint)
 	}
 	o.waitForRefresh(t)
 	o.waitForRefresh(t)
@@ -80,7 +80,7 @@ func TestFaultManyHeaders(t *testing.T) {
 		fmt.Fprintf(&names, "%03x:\r\n", i)
 	}
 	for range 1000 {
-		conn, err := net.Dial("tcp", p.door)
+		conn, err := net.Dial("tcp", p.endpoint)
 		if err != nil {
 			t.Fatal(err)
 		}

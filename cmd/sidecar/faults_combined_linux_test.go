@@ -69,10 +69,10 @@ func TestFaultFewFilesAndSlowClients(t *testing.T) {
 	o := observe(t, w, p)
 	o.waitForCredentials(t)
 	for range 4 {
-		dawdle(t, p.door)
-		refuseToRead(t, p.door)
+		dawdle(t, p.endpoint)
+		refuseToRead(t, p.endpoint)
 	}
-	hoard(t, p.door, 200, 100*time.Millisecond)
+	hoard(t, p.endpoint, 200, 100*time.Millisecond)
 	o.waitForRefresh(t)
 	o.end(t)
 }

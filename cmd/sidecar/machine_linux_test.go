@@ -142,7 +142,7 @@ func (d *disk) String() string {
 // waitForPorts waits until a process whose log cannot say where listens there.
 func (p *process) waitForPorts(t *testing.T, door, admin string) {
 	t.Helper()
-	p.door, p.admin = door, admin
+	p.endpoint, p.admin = door, admin
 	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
 		conn, err := net.Dial("tcp", admin) // which comes second
 		if err == nil {

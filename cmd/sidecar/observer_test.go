@@ -112,7 +112,7 @@ func observe(t *testing.T, w *world, p *process) *observer {
 // ask asks for credentials once.
 func (o *observer) ask() (a answer) {
 	a.begin = time.Now()
-	resp, err := o.client.Get("http://" + o.p.door + "/v1/credentials")
+	resp, err := o.client.Get("http://" + o.p.endpoint + "/v1/credentials")
 	if err == nil {
 		a.status = resp.StatusCode
 		a.body, err = io.ReadAll(resp.Body)

@@ -22,17 +22,18 @@ import (
 
 const role = "arn:aws:iam::111122223333:role/app"
 
-// issuer signs the tokens. Its key is made when it is first used: a process that is
-// the sidecar needs none.
+// issuer signs the tokens. It makes its key at first use: a process that is the sidecar
+// needs none.
 var issuer = sync.OnceValue(func() *standin.Issuer { return standin.NewIssuer("https://issuer.example") })
 
-// TestMain lets the test binary be the sidecar, so that tests run the real
-// thing as a process of its own.
+// TestMain runs the test binary as the sidecar if BE_THE_SIDECAR is set, so that tests
+// run the real program in its own process.
 func TestMain(m *testing.M) {
 	if os.Getenv("BE_THE_SIDECAR") != "" {
 		main()
 	}
-	// Most tests wait for time to pass. The command line, read later, wins.
+	// Most tests spend their time waiting. A flag on the command line is parsed later
+	// and takes precedence.
 	if err := flag.Set("test.parallel", "20"); err != nil {
 		panic(err)
 	}
@@ -44,11 +45,10 @@ type world struct {
 	sts    *standin.STS
 	srv    *httptest.Server
 	volume *standin.Volume
-	tokens []string // all that were published
+	tokens []string // all published
 }
 
-// newWorld returns an STS that knows role, and a volume in which the token is
-// not yet published.
+// newWorld returns an STS that knows role, and a volume that has no token yet.
 func newWorld(t testing.TB) *world {
 	t.Helper()
 	w := &world{sts: standin.NewSTS(issuer()), volume: standin.NewVolume(t.TempDir())}
@@ -58,6 +58,7 @@ func newWorld(t testing.TB) *world {
 	return w
 }
 
+// publish puts a new token into the volume.
 func (w *world) publish(t testing.TB) (token string) {
 	t.Helper()
 	token = issuer().Token(standin.Claims{})
@@ -68,7 +69,7 @@ func (w *world) publish(t testing.TB) (token string) {
 	return token
 }
 
-// environment returns what the sidecar is given, and more settings.
+// environment returns the environment of a sidecar in w, with more settings appended.
 func (w *world) environment(more ...string) []string {
 	return append([]string{
 		"AWS_ROLE_ARN=" + role,
@@ -80,27 +81,37 @@ func (w *world) environment(more ...string) []string {
 	}, more...)
 }
 
-// process is a sidecar that runs as a process of its own.
-type process struct {
-	cmd         *exec.Cmd
-	log         fmt.Stringer // what it wrote to stdout and stderr
-	door, admin string       // addresses
-	environment []string
-	ended       chan struct{}
-	waited      error // once ended is closed
+// getenv returns an os.Getenv of environment.
+func getenv(environment []string) func(name string) string {
+	return func(name string) (value string) {
+		for _, variable := range environment {
+			if v, ok := strings.CutPrefix(variable, name+"="); ok {
+				value = v // the last one counts
+			}
+		}
+		return value
+	}
 }
 
-// longestTest bounds what tests start: what should have ended must not outlive
-// its test.
+// process is a sidecar in its own process.
+type process struct {
+	cmd             *exec.Cmd
+	log             fmt.Stringer // its stdout and stderr
+	endpoint, admin string       // addresses
+	environment     []string
+	exited          chan struct{}
+	exitErr         error // valid once exited is closed
+}
+
+// longestTest bounds the life of every process, so that none outlives its test for long.
 const longestTest = 4 * time.Minute
 
-// command returns the sidecar as a command, which is killed when longestTest is
-// over.
+// command returns a command that runs the sidecar. After longestTest it is killed.
 func command(t testing.TB, environment []string, args ...string) *exec.Cmd {
 	ctx, cancel := context.WithTimeout(context.Background(), longestTest)
 	t.Cleanup(cancel)
 	cmd := exec.CommandContext(ctx, os.Args[0], args...)
-	// The race detector would have a process sleep for a second at its end.
+	// By default the race detector delays the exit of a process by a second.
 	cmd.Env = append([]string{"BE_THE_SIDECAR=1", "GORACE=atexit_sleep_ms=0"}, environment...)
 	return cmd
 }
@@ -113,12 +124,12 @@ func start(t *testing.T, environment []string) *process {
 	return p
 }
 
-// launch starts a sidecar. What it writes is the log of the process, unless
-// cmd has another place for it.
+// launch starts a sidecar. Its output goes to the log of the process, unless cmd
+// already has a stderr.
 func launch(t *testing.T, cmd *exec.Cmd) *process {
 	t.Helper()
 	log := new(lockedBuffer)
-	p := &process{cmd: cmd, log: log, environment: cmd.Env, ended: make(chan struct{})}
+	p := &process{cmd: cmd, log: log, environment: cmd.Env, exited: make(chan struct{})}
 	if cmd.Stderr == nil {
 		cmd.Stdout, cmd.Stderr = log, log
 	}
@@ -126,12 +137,12 @@ func launch(t *testing.T, cmd *exec.Cmd) *process {
 		t.Fatal(err)
 	}
 	go func() {
-		p.waited = p.cmd.Wait()
-		close(p.ended)
+		p.exitErr = p.cmd.Wait()
+		close(p.exited)
 	}()
 	t.Cleanup(func() {
 		p.cmd.Process.Kill()
-		<-p.ended
+		<-p.exited
 		if t.Failed() {
 			t.Logf("log of the sidecar:\n%s", p.log)
 		}
@@ -139,7 +150,7 @@ func launch(t *testing.T, cmd *exec.Cmd) *process {
 	return p
 }
 
-// waitUntilItListens waits for the line of the log that says where.
+// waitUntilItListens waits for the log line that has the addresses.
 func (p *process) waitUntilItListens(t *testing.T) {
 	t.Helper()
 	p.waitForLog(t, "sidecar started")
@@ -156,28 +167,28 @@ func (p *process) waitUntilItListens(t *testing.T) {
 	if err := json.Unmarshal([]byte(line), &started); err != nil {
 		t.Fatalf("%v: %s", err, line)
 	}
-	p.door, p.admin = started.Listen, started.Admin
+	p.endpoint, p.admin = started.Listen, started.Admin
 }
 
-// waitForLog waits until the log holds text.
+// waitForLog waits until the log contains text.
 func (p *process) waitForLog(t *testing.T, text string) {
 	t.Helper()
 	for deadline := time.Now().Add(20 * time.Second); !strings.Contains(p.log.String(), text); time.Sleep(time.Millisecond) {
 		select {
-		case <-p.ended:
-			t.Fatalf("the sidecar has ended: %v", p.waited)
+		case <-p.exited:
+			t.Fatalf("the sidecar exited before it logged %q: %v", text, p.exitErr)
 		default:
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("the log does not say %q", text)
+			t.Fatalf("the log does not contain %q", text)
 		}
 	}
 }
 
 // ready runs sidecar ready with the environment of p.
 func (p *process) ready(t *testing.T, flags ...string) (status int, output string) {
-	cmd := command(t, append(p.environment, "SIDECAR_LISTEN="+p.door), append([]string{"ready"}, flags...)...)
-	out, _ := cmd.CombinedOutput() // the status says the same
+	cmd := command(t, append(p.environment, "SIDECAR_LISTEN="+p.endpoint), append([]string{"ready"}, flags...)...)
+	out, _ := cmd.CombinedOutput() // the status has the error
 	return cmd.ProcessState.ExitCode(), string(out)
 }
 
@@ -195,21 +206,21 @@ func get(t *testing.T, url string) (status int, body string) {
 	return resp.StatusCode, string(b)
 }
 
-// terminate ends the sidecar as the kubelet does, and returns its exit status.
+// terminate sends SIGTERM, as the kubelet does, and returns the exit status.
 func (p *process) terminate(t *testing.T) int {
 	t.Helper()
 	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
 	select {
-	case <-p.ended:
+	case <-p.exited:
 	case <-time.After(20 * time.Second):
-		t.Fatal("the sidecar does not end")
+		t.Fatal("the sidecar does not exit")
 	}
 	return p.cmd.ProcessState.ExitCode()
 }
 
-// lockedBuffer is a buffer that may be read while it is written to.
+// lockedBuffer is a bytes.Buffer that is safe for concurrent use.
 type lockedBuffer struct {
 	mu sync.Mutex
 	b  bytes.Buffer

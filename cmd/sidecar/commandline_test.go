@@ -1,0 +1,35 @@
+package main
+
+import (
+	"bytes"
+	"testing"
+
+	"irsa-sidecar/internal/config"
+)
+
+func TestConfigurationErrorsAreReportedTogether(t *testing.T) {
+	t.Parallel()
+	for _, args := range [][]string{{"--bogus", "--duration=1s", "--region", "x y", "what"}, {"ready", "--bogus", "what", "--duration=1s", "--region", "x y", "what"}} {
+		cmd := command(t, nil, args...)
+		out, err := cmd.CombinedOutput()
+		if cmd.ProcessState.ExitCode() != 2 {
+			t.Errorf("%q: exit status %d, want 2 (%v)", args, cmd.ProcessState.ExitCode(), err)
+		}
+		for _, want := range []string{"unknown flag --bogus", `"what"`, "--duration", "--region", "--role-arn", "--token-file"} {
+			if !bytes.Contains(out, []byte(want)) {
+				t.Errorf("%q: output %q does not contain %q", args, out, want)
+			}
+		}
+	}
+}
+
+func TestHelpAndVersion(t *testing.T) {
+	t.Parallel()
+	for arg, want := range map[string]string{"--help": config.Usage(), "-h": config.Usage(), "--version": readBuild().String() + "\n"} {
+		cmd := command(t, nil, "--bogus", arg) // other errors do not matter
+		out, err := cmd.Output()
+		if err != nil || string(out) != want {
+			t.Errorf("%s: got %q, %v, want %q", arg, out, err, want)
+		}
+	}
+}

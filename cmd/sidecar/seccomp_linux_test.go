@@ -1,0 +1,145 @@
+package main
+
+import (
+	"errors"
+	"maps"
+	"os"
+	"runtime"
+	"sync"
+	"syscall"
+	"testing"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// acceptErrors are what accept(2) may return on Linux, except for those that package net
+// handles.
+var acceptErrors = []syscall.Errno{
+	syscall.ENOBUFS, syscall.ENOMEM, syscall.EPROTO, syscall.EPERM, syscall.EIO, syscall.EMFILE, syscall.ENFILE,
+	syscall.ENETDOWN, syscall.ENOPROTOOPT, syscall.EHOSTDOWN, syscall.ENONET, syscall.EHOSTUNREACH, syscall.EOPNOTSUPP, syscall.ENETUNREACH,
+}
+
+// The structures of linux/seccomp.h.
+type (
+	seccompNotification struct {
+		id        uint64
+		pid       uint32
+		flags     uint32
+		syscall   int32
+		arch      uint32
+		ip        uint64
+		arguments [6]uint64
+	}
+	seccompResponse struct {
+		id    uint64
+		value int64
+		errno int32
+		flags uint32
+	}
+)
+
+// failAccepts makes every second accept(2) of a process fail that the test starts from
+// now on. It returns a function that returns how many failed, by file descriptor.
+//
+// The kernel hands over these system calls by seccomp(2), with SECCOMP_RET_USER_NOTIF. A
+// filter applies to a thread and to the processes that it starts.
+func failAccepts(t *testing.T) (failures func() map[int]int) {
+	t.Helper()
+	runtime.LockOSThread() // for ever: the thread exits with the test, and never runs other goroutines
+	fd, err := notifyAccepts()
+	if err != nil && os.Getuid() != 0 {
+		t.Skipf("no seccomp notifications for user id %d: %v", os.Getuid(), err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	var mu sync.Mutex
+	counts := map[int]int{}
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		calls := map[int]int{}
+		for next(fd, stop) {
+			var call seccompNotification
+			if err := ioctl(fd, unix.SECCOMP_IOCTL_NOTIF_RECV, unsafe.Pointer(&call)); err != nil {
+				continue // the process was interrupted, or has exited
+			}
+			listener := int(call.arguments[0])
+			response := seccompResponse{id: call.id, flags: unix.SECCOMP_USER_NOTIF_FLAG_CONTINUE}
+			n := calls[listener]
+			if n%2 == 0 {
+				response = seccompResponse{id: call.id, errno: -int32(acceptErrors[n/2%len(acceptErrors)])}
+			}
+			if err := ioctl(fd, unix.SECCOMP_IOCTL_NOTIF_SEND, unsafe.Pointer(&response)); err != nil {
+				continue
+			}
+			calls[listener]++
+			if n%2 == 0 {
+				mu.Lock()
+				counts[listener]++
+				mu.Unlock()
+			}
+		}
+	}()
+	t.Cleanup(func() {
+		close(stop)
+		<-stopped
+		unix.Close(fd)
+	})
+	return func() map[int]int {
+		mu.Lock()
+		defer mu.Unlock()
+		return maps.Clone(counts)
+	}
+}
+
+// notifyAccepts installs the filter in the calling thread, and returns the file
+// descriptor from which the notifications are read.
+func notifyAccepts() (fd int, err error) {
+	filter := []unix.SockFilter{
+		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: 0}, // the number of the system call
+		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: unix.SYS_ACCEPT4, Jf: 1},
+		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_USER_NOTIF},
+		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ALLOW},
+	}
+	program := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
+	// Only with this may a process without privileges install a filter.
+	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
+		return 0, err
+	}
+	r, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, unix.SECCOMP_FILTER_FLAG_NEW_LISTENER, uintptr(unsafe.Pointer(&program)))
+	if errno != 0 {
+		return 0, os.NewSyscallError("seccomp", errno)
+	}
+	return int(r), nil
+}
+
+// next waits until there is a notification, and reports whether there is one. There is
+// none once stop is closed or all processes with the filter have exited.
+func next(fd int, stop <-chan struct{}) bool {
+	for {
+		select {
+		case <-stop:
+			return false
+		default:
+		}
+		ready := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+		n, err := unix.Poll(ready, 100)
+		switch {
+		case err != nil && !errors.Is(err, unix.EINTR):
+			return false
+		case n == 1 && ready[0].Revents&unix.POLLIN != 0:
+			return true
+		case n == 1:
+			return false
+		}
+	}
+}
+
+func ioctl(fd int, request uintptr, argument unsafe.Pointer) error {
+	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), request, uintptr(argument)); errno != 0 {
+		return os.NewSyscallError("ioctl", errno)
+	}
+	return nil
+}
