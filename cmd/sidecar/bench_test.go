@@ -9,9 +9,9 @@ import (
 	"time"
 )
 
-// BenchmarkStart measures from the start of the process to its first
-// credentials, with an STS that answers at once: what it adds to the start of
-// a pod beside the round trip to STS.
+// BenchmarkStart measures the time from the start of the process to its first
+// credentials, with an STS that answers at once: what the sidecar adds to the start of a
+// pod, without the round trip to STS.
 func BenchmarkStart(b *testing.B) {
 	binary := filepath.Join(b.TempDir(), "sidecar")
 	if out, err := exec.Command("go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
@@ -20,7 +20,7 @@ func BenchmarkStart(b *testing.B) {
 	w := newWorld(b)
 	w.publish(b)
 	for b.Loop() {
-		// A port that is known beforehand, so that it can be asked at once.
+		// A fixed port, so that requests can start before the process has logged it.
 		cmd := exec.Command(binary)
 		cmd.Env = w.environment("SIDECAR_LISTEN=127.0.0.1:9931")
 		if err := cmd.Start(); err != nil {

@@ -20,7 +20,7 @@ import (
 
 const troubleshooting = "../../docs/troubleshooting.md"
 
-// The table code, cause, fix of the document is the one in the code.
+// The table of reason codes in the document is generated from the code.
 func TestReasonsDocument(t *testing.T) {
 	var b strings.Builder
 	b.WriteString("| code | cause | fix |\n|---|---|---|\n")
@@ -32,7 +32,7 @@ func TestReasonsDocument(t *testing.T) {
 	golden.Section(t, troubleshooting, "reason codes", b.String())
 }
 
-// The label values of the metric that are there from the start are the codes.
+// The metric has every code as a label value from the start.
 func TestReasonsAreTheLabels(t *testing.T) {
 	reg := prometheus.NewRegistry()
 	credentials.NewRefresher(nil, time.Hour, reasonCodes(), slog.New(slog.DiscardHandler), reg)

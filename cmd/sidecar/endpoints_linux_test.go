@@ -24,13 +24,13 @@ const (
 	metadataURL = "http://169.254.169.254/latest/meta-data/iam/security-credentials/app"
 )
 
-// outcome runs a command and returns how it ends.
+// outcome runs a command and returns its exit status and output.
 func outcome(cmd *exec.Cmd) (status int, output string) {
-	out, _ := cmd.CombinedOutput() // the status says the same
+	out, _ := cmd.CombinedOutput() // the status has the error
 	return cmd.ProcessState.ExitCode(), string(out)
 }
 
-// unprivileged has cmd run as a process without any privilege over the network.
+// unprivileged makes cmd run without any privilege over the network.
 func unprivileged(cmd *exec.Cmd) *exec.Cmd {
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags:  syscall.CLONE_NEWUSER,
@@ -40,9 +40,9 @@ func unprivileged(cmd *exec.Cmd) *exec.Cmd {
 	return cmd
 }
 
-// P6: nobody outside the pod gets credentials at the addresses of these doors, which
-// can be reached through the pod's other interfaces.
-func TestDoorsAreForThisPodOnly(t *testing.T) {
+// P6: clients outside the pod get no credentials from the ECS and the instance metadata
+// endpoint, whose addresses can be reached through the pod's other interfaces.
+func TestEndpointsServeThisPodOnly(t *testing.T) {
 	t.Parallel()
 	if !inNamespaces(t) {
 		return
@@ -67,24 +67,24 @@ func TestDoorsAreForThisPodOnly(t *testing.T) {
 		removeAddress(t, "lo", metadataAddress+"/32")
 		addRoute(t, metadataAddress+"/32", podAddress)
 		addRoute(t, "169.254.170.2/32", podAddress)
-		if got, err := whatIsSaid("169.254.170.2:81"); got != "hello" {
-			t.Errorf("the test tries nothing: got %q, %v", got, err)
+		if got, err := greeting("169.254.170.2:81"); got != "hello" {
+			t.Errorf("the address is not reachable from the node, so this test proves nothing: got %q, %v", got, err)
 		}
-		if got, err := whatIsSaid("169.254.170.2:82"); got != "" || errors.Is(err, os.ErrDeadlineExceeded) {
-			t.Errorf("where strangers are turned away: got %q, %v", got, err)
+		if got, err := greeting("169.254.170.2:82"); got != "" || errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("listen.Local from the node: got %q, %v", got, err)
 		}
 		for _, address := range []string{"169.254.170.2:80", metadataAddress + ":80"} {
-			if got, err := whatIsSaid(address); !errors.Is(err, syscall.ECONNREFUSED) {
-				t.Errorf("%s from the node: got %q, %v", address, got, err)
+			if got, err := greeting(address); !errors.Is(err, syscall.ECONNREFUSED) {
+				t.Errorf("%s from the node: got %q, %v, want connection refused", address, got, err)
 			}
 		}
 	})
 	if status := p.terminate(t); status != 0 {
-		t.Errorf("exit status %d", status)
+		t.Errorf("exit status %d, want 0", status)
 	}
 }
 
-// listenECS listens at a port of the ECS address until the test ends.
+// listenECS listens on a port of the ECS address until the test ends.
 func listenECS(t *testing.T, port int) net.Listener {
 	t.Helper()
 	ln, err := net.Listen("tcp", fmt.Sprintf("169.254.170.2:%d", port))
@@ -95,7 +95,7 @@ func listenECS(t *testing.T, port int) net.Listener {
 	return ln
 }
 
-// acceptAll says hello to all whom ln accepts.
+// acceptAll greets every connection of ln.
 func acceptAll(ln net.Listener) {
 	for {
 		conn, err := ln.Accept()
@@ -107,45 +107,45 @@ func acceptAll(ln net.Listener) {
 	}
 }
 
-// whatIsSaid connects to an address and returns what comes. It stays in its thread, and
-// so in the network of that.
-func whatIsSaid(address string) (string, error) {
+// greeting connects to an address and returns what it receives. It stays on the calling
+// thread, and so in its network namespace.
+func greeting(address string) (string, error) {
 	conn, err := net.DialTimeout("tcp", address, dialTimeout)
 	if err != nil {
 		return "", err
 	}
 	defer conn.Close()
 	conn.SetDeadline(time.Now().Add(dialTimeout))
-	said, err := io.ReadAll(conn)
-	return string(said), err
+	received, err := io.ReadAll(conn)
+	return string(received), err
 }
 
-// P7: what is missing is told, and what to do.
-func TestDoorsSayWhatTheyLack(t *testing.T) {
+// P7: the message says what is missing, and what to do.
+func TestEndpointsReportWhatIsMissing(t *testing.T) {
 	t.Parallel()
 	if !inNamespaces(t) {
 		return
 	}
-	must(t, unix.Mount("proc", "/proc", "proc", 0, "")) // which unprivileged looks into
+	must(t, unix.Mount("proc", "/proc", "proc", 0, "")) // unprivileged needs it
 	status, output := outcome(unprivileged(command(t, nil, "link-local")))
 	if status != 1 || !strings.Contains(output, "NET_ADMIN") {
-		t.Errorf("link-local without NET_ADMIN exits with %d: %s", status, output)
+		t.Errorf("link-local without NET_ADMIN: exit status %d: %s", status, output)
 	}
 	environment := newWorld(t).environment("SIDECAR_ECS_LISTEN=169.254.170.2:80")
 	if status, output = outcome(command(t, environment)); status != 1 || !strings.Contains(output, "link-local") {
-		t.Errorf("without the address it exits with %d: %s", status, output)
+		t.Errorf("without the address: exit status %d: %s", status, output)
 	}
 	mustLinkLocal(t)
 	status, output = outcome(unprivileged(command(t, environment)))
 	if status != 1 || !strings.Contains(output, "net.ipv4.ip_unprivileged_port_start") {
-		t.Errorf("without the sysctl it exits with %d: %s", status, output)
+		t.Errorf("without the sysctl: exit status %d: %s", status, output)
 	}
 	write(t, "/proc/sys/net/ipv4/ip_unprivileged_port_start", "80")
 	launch(t, unprivileged(command(t, environment))).waitUntilItListens(t)
 }
 
-// The settings come through to the wire, and the log tells them.
-func TestMetadataDoorAsItIsSet(t *testing.T) {
+// The settings take effect, and the log has the address and a warning.
+func TestInstanceMetadataEndpointSettings(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.publish(t)
@@ -155,7 +155,7 @@ func TestMetadataDoorAsItIsSet(t *testing.T) {
 	}
 	line, _, _ := strings.Cut(p.log.String(), "\n")
 	if err := json.Unmarshal([]byte(line), &started); err != nil || started.IMDS == "" {
-		t.Fatalf("the log says %s: %v", line, err)
+		t.Fatalf("the first line of the log has no imds_listen: %s: %v", line, err)
 	}
 	p.waitForLog(t, "is open to every container of the pod")
 	ask := func(method, path string, header ...string) (status int, body string) {
@@ -178,13 +178,13 @@ func TestMetadataDoorAsItIsSet(t *testing.T) {
 		return resp.StatusCode, string(b)
 	}
 	if status, body := ask(http.MethodGet, "/latest/meta-data/placement/region"); status != 401 {
-		t.Errorf("without a session: %d %s", status, body)
+		t.Errorf("without a session: got %d %s", status, body)
 	}
 	_, session := ask(http.MethodPut, "/latest/api/token", "X-aws-ec2-metadata-token-ttl-seconds", "21600")
 	if status, body := ask(http.MethodGet, "/latest/meta-data/placement/region", "X-aws-ec2-metadata-token", session); status != 200 || body != "eu-west-1" {
-		t.Errorf("the region: %d %s", status, body)
+		t.Errorf("region: got %d %s", status, body)
 	}
 	if status, body := ask(http.MethodGet, "/latest/meta-data/iam/security-credentials/app", "X-aws-ec2-metadata-token", session); status != 200 || !strings.Contains(body, `"Code":"Success"`) {
-		t.Errorf("the credentials: %d %s", status, body)
+		t.Errorf("credentials: got %d %s", status, body)
 	}
 }

@@ -16,12 +16,12 @@ import (
 	"irsa-sidecar/internal/listen"
 )
 
-// A client that opens a connection for every request and closes none takes
-// nothing from the others: P1.
+// A client that opens a connection for every request and closes none does not affect
+// other clients: P1.
 func TestFaultIdleConnections(t *testing.T) {
 	t.Parallel()
 	raiseFileLimit(t, 11_000)
-	if !inNamespaces(t) { // where all ports are free
+	if !inNamespaces(t) { // where all ports are free for 10,000 connections
 		return
 	}
 	w := newShortWorld(t)
@@ -33,8 +33,8 @@ func TestFaultIdleConnections(t *testing.T) {
 	o.end(t)
 }
 
-// Nor with few file descriptors: they are left for what the sidecar itself
-// needs, P1, P4.
+// The same with few file descriptors, of which some are left for the sidecar itself: P1,
+// P4.
 func TestFaultFewFiles(t *testing.T) {
 	t.Parallel()
 	w := newShortWorld(t)
@@ -47,8 +47,8 @@ func TestFaultFewFiles(t *testing.T) {
 	o.end(t)
 }
 
-// Clients that send a byte at a time, and clients that never read an answer, take
-// nothing from the others and do not hold up the end: P1, P8.
+// Clients that send a byte at a time, and clients that never read an answer, do not
+// affect other clients or delay the exit: P1, P8.
 func TestFaultSlowClients(t *testing.T) {
 	t.Parallel()
 	w := newShortWorld(t)
@@ -66,8 +66,8 @@ func TestFaultSlowClients(t *testing.T) {
 	o.end(t)
 }
 
-// Nor do clients that fill their headers with as many names as they can, although
-// memory is scarce: P1.
+// Clients that send as many header names as they can do not affect other clients, even
+// if memory is scarce: P1.
 func TestFaultManyHeaders(t *testing.T) {
 	t.Parallel()
 	w := newShortWorld(t)
@@ -85,13 +85,14 @@ func TestFaultManyHeaders(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { conn.Close() })
-		io.WriteString(conn, strings.TrimSuffix(request, "\r\n")+names.String()) // it may be cut off
+		io.WriteString(conn, strings.TrimSuffix(request, "\r\n")+names.String()) // the server may close the connection before the end
 	}
 	o.waitForRefresh(t)
 	o.end(t)
 }
 
-// Nor does the admin port, which has a few connections of its own: P1.
+// Clients that take all connections of the admin port, whose limit is its own, do not
+// affect the clients of the endpoints: P1.
 func TestFaultAdminConnections(t *testing.T) {
 	t.Parallel()
 	w := newShortWorld(t)
@@ -104,12 +105,12 @@ func TestFaultAdminConnections(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { conn.Close() })
-		io.WriteString(conn, strings.TrimSuffix(request, "\r\n")) // it waits for the end
+		io.WriteString(conn, strings.TrimSuffix(request, "\r\n")) // the server waits for the rest
 	}
-	asked := time.Now()
+	begin := time.Now()
 	get(t, "http://"+p.admin+"/healthz")
-	if waited := time.Since(asked); waited < 300*time.Millisecond {
-		t.Errorf("all connections of the admin port are busy, and one more is answered after %v", waited)
+	if waited := time.Since(begin); waited < 300*time.Millisecond {
+		t.Errorf("with all connections of the admin port in use, one more was answered after only %v", waited)
 	}
 	o.waitForRefresh(t)
 	o.end(t)
@@ -117,8 +118,8 @@ func TestFaultAdminConnections(t *testing.T) {
 
 const request = "GET /v1/credentials HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
-// hoard opens so many connections, one a pace, asks once on each, and keeps all
-// until the test ends.
+// hoard opens n connections, one per pace, sends one request on each, and keeps them
+// open until the test ends.
 func hoard(t *testing.T, addr string, n int, pace time.Duration) {
 	t.Helper()
 	tick := time.NewTicker(pace)
@@ -134,8 +135,8 @@ func hoard(t *testing.T, addr string, n int, pace time.Duration) {
 	}
 }
 
-// dawdle sends a request byte by byte until the test ends, and begins anew
-// whenever the server has had enough.
+// dawdle sends a request byte by byte, and again on a new connection when the server
+// closes the old one, until the test ends.
 func dawdle(t *testing.T, addr string) {
 	keepConnecting(t, addr, func(conn net.Conn) {
 		for _, b := range []byte(request) {
@@ -147,8 +148,8 @@ func dawdle(t *testing.T, addr string) {
 	})
 }
 
-// refuseToRead asks on and on without reading an answer until the test ends, and
-// begins anew whenever the server has had enough.
+// refuseToRead sends requests without reading an answer, and again on a new connection
+// when the server closes the old one, until the test ends.
 func refuseToRead(t *testing.T, addr string) {
 	keepConnecting(t, addr, func(conn net.Conn) {
 		for {
@@ -160,9 +161,9 @@ func refuseToRead(t *testing.T, addr string) {
 	})
 }
 
-// keepConnecting has connections used, one after the other, until the test ends.
+// keepConnecting calls use with one new connection after the other until the test ends.
 func keepConnecting(t *testing.T, addr string, use func(net.Conn)) {
-	// Answers that nobody reads are soon felt where there is little room for them.
+	// A small receive buffer, so that unread answers soon block the server.
 	dialer := net.Dialer{Control: func(_, _ string, c syscall.RawConn) error {
 		return c.Control(func(fd uintptr) { unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF, 4096) })
 	}}
@@ -172,7 +173,7 @@ func keepConnecting(t *testing.T, addr string, use func(net.Conn)) {
 		for t.Context().Err() == nil {
 			conn, err := dialer.DialContext(t.Context(), "tcp", addr)
 			if err != nil {
-				return // it has ended
+				return // the sidecar has exited
 			}
 			stop := context.AfterFunc(t.Context(), func() { conn.Close() })
 			use(conn)
@@ -183,8 +184,8 @@ func keepConnecting(t *testing.T, addr string, use func(net.Conn)) {
 	t.Cleanup(func() { <-done })
 }
 
-// raiseFileLimit lets the test itself have so many files. Where an ordinary user
-// may not, it is skipped.
+// raiseFileLimit lets the test itself open n files. It skips the test if an ordinary
+// user may not.
 func raiseFileLimit(t *testing.T, n uint64) {
 	t.Helper()
 	var limit unix.Rlimit
@@ -192,7 +193,7 @@ func raiseFileLimit(t *testing.T, n uint64) {
 		t.Fatal(err)
 	}
 	if limit.Max < n && os.Getuid() != 0 {
-		t.Skipf("user id %d may have %d open files, not %d", os.Getuid(), limit.Max, n)
+		t.Skipf("user id %d may open %d files, and the test needs %d", os.Getuid(), limit.Max, n)
 	}
 	limit.Cur, limit.Max = max(limit.Cur, n), max(limit.Max, n)
 	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {

@@ -8,9 +8,9 @@ import (
 	"irsa-sidecar/test/standin"
 )
 
-// Stopped until its credentials have ended, the sidecar finds neither a token
-// nor STS; each that comes back changes the reason, and both bring credentials:
-// P2, P4, P7.
+// The sidecar is stopped until its credentials have expired, and then finds neither a
+// token nor STS. When the token is back, the reason changes; when STS is back too, there
+// are credentials: P2, P4, P7.
 func TestFaultStoppedWithoutTokenAndSTS(t *testing.T) {
 	t.Parallel()
 	w := newShortWorld(t)
@@ -34,8 +34,9 @@ func TestFaultStoppedWithoutTokenAndSTS(t *testing.T) {
 	o.end(t)
 }
 
-// With inotify used up, the token replaced and STS throttling, what there is is
-// served, and once STS answers it is asked with the new token: P1, P4, P7.
+// inotify is used up, and the token is replaced while STS throttles. The current
+// credentials are served, and once STS answers, the sidecar sends the new token: P1, P4,
+// P7.
 func TestFaultRotationUnseenWhileThrottled(t *testing.T) {
 	t.Parallel()
 	if !inNamespaces(t) {
@@ -53,14 +54,14 @@ func TestFaultRotationUnseenWhileThrottled(t *testing.T) {
 	o.waitForCredentials(t)
 	requests := w.sts.Requests()
 	if sent := requests[len(requests)-1].Form.Get("WebIdentityToken"); sent != token {
-		t.Error("STS was not asked with the new token")
+		t.Error("the request to STS does not have the new token")
 	}
 	o.end(t)
 }
 
-// With few file descriptors, clients that keep all they can, others that never
-// read, and half of the lifetime over, there are descriptors for the token and
-// for STS: P1, P4, P8.
+// There are few file descriptors, clients that keep all the connections they can, and
+// others that never read. At the next refresh there are still descriptors for the token
+// and for STS: P1, P4, P8.
 func TestFaultFewFilesAndSlowClients(t *testing.T) {
 	t.Parallel()
 	w := newShortWorld(t)
@@ -77,11 +78,11 @@ func TestFaultFewFilesAndSlowClients(t *testing.T) {
 	o.end(t)
 }
 
-// With a full disk from the start, and STS repeating the token in its errors, it
-// works all the same, and what it cannot log it does not put elsewhere: P1, P6, P7.
+// The disk is full from the start, and STS repeats the token in its errors. The sidecar
+// works, and does not write elsewhere what it cannot log: P1, P6, P7.
 func TestFaultDiskFullAndTokenRepeated(t *testing.T) {
 	t.Parallel()
-	if !inNamespaces(t) { // where no other test has the ports
+	if !inNamespaces(t) { // where no other test uses the ports
 		return
 	}
 	w := newShortWorld(t)

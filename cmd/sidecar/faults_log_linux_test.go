@@ -26,7 +26,6 @@ func TestFaultLogUnread(t *testing.T) {
 		t.Fatal(err)
 	}
 	o := observeWithoutLog(t, full)
-	o.waitForRefresh(t)
 	o.waitForDroppedLines(t, 0)
 	o.waitForDroppedLines(t, o.droppedLines())
 	o.waitForRefresh(t)

@@ -13,14 +13,13 @@ import (
 	"irsa-sidecar/test/standin"
 )
 
-// A root file system that cannot be written to is what the sidecar runs on: it
-// writes nowhere: P1 to P8.
+// On a read-only root file system everything works: the sidecar writes no file: P1 to P8.
 func TestFaultReadOnly(t *testing.T) {
 	t.Parallel()
 	if !inNamespaces(t) {
 		return
 	}
-	w := newShortWorld(t) // on a file system of its own
+	w := newShortWorld(t) // on its own file system
 	if err := unix.Mount("", "/", "", unix.MS_REMOUNT|unix.MS_BIND|unix.MS_RDONLY, ""); err != nil {
 		t.Fatal(err)
 	}
@@ -37,8 +36,8 @@ func TestFaultReadOnly(t *testing.T) {
 	o.end(t)
 }
 
-// A log on a full disk holds up nothing, and goes on when there is room again:
-// P1, P4, P8.
+// A log on a full disk blocks nothing, and continues when there is room again: P1, P4,
+// P8.
 func TestFaultDiskFull(t *testing.T) {
 	t.Parallel()
 	if !inNamespaces(t) {
@@ -60,8 +59,7 @@ func TestFaultDiskFull(t *testing.T) {
 	o.end(t)
 }
 
-// Without inotify a new token is noticed when the next refresh reads the file:
-// P1, P4.
+// Without inotify the next refresh reads the new token from the file: P1, P4.
 func TestFaultInotify(t *testing.T) {
 	t.Parallel()
 	for _, limit := range []string{"max_inotify_instances", "max_inotify_watches"} {
@@ -87,7 +85,7 @@ func TestFaultInotify(t *testing.T) {
 	}
 }
 
-// Without IPv6 there is IPv4: P1.
+// Without IPv6 it serves on IPv4: P1.
 func TestFaultNoIPv6(t *testing.T) {
 	t.Parallel()
 	if !inNamespaces(t) {
@@ -103,7 +101,7 @@ func TestFaultNoIPv6(t *testing.T) {
 	o.end(t)
 }
 
-// Without a loopback interface nothing can be served, and it says why: P7.
+// Without a loopback interface it cannot serve, and says why: P7.
 func TestFaultNoLoopback(t *testing.T) {
 	t.Parallel()
 	if !inNamespaces(t) {
@@ -111,15 +109,15 @@ func TestFaultNoLoopback(t *testing.T) {
 	}
 	cmd := command(t, newWorld(t).environment())
 	setAddress(t, "lo", "0.0.0.0") // as if it had never been up
-	out, _ := cmd.CombinedOutput() // the status says the same
+	out, _ := cmd.CombinedOutput() // the status has the error
 	const want = "cannot assign requested address: the loopback interface of this pod is down: "
 	if cmd.ProcessState.ExitCode() != 1 || !strings.Contains(string(out), want) {
-		t.Errorf("exit status %d, %q, want %q", cmd.ProcessState.ExitCode(), out, want)
+		t.Errorf("exit status %d, output %q, want 1 and %q", cmd.ProcessState.ExitCode(), out, want)
 	}
 }
 
-// A sidecar that was stopped for longer than its credentials last serves none
-// that have expired, says so, and soon has new ones: P2, P4, P7.
+// A sidecar that was stopped until after its credentials expired does not serve them,
+// says so, and soon has new ones: P2, P4, P7.
 func TestFaultStopped(t *testing.T) {
 	t.Parallel()
 	w := newShortWorld(t)
@@ -136,8 +134,8 @@ func TestFaultStopped(t *testing.T) {
 	o.end(t)
 }
 
-// With a fifth of a processor and 64 MiB it does all the same, even if STS sends
-// four times as much: P1, P4, P7, P8.
+// With a fifth of a CPU and 64 MiB everything works, even if STS sends four times as
+// much: P1, P4, P7, P8.
 func TestFaultSmallMachine(t *testing.T) {
 	t.Parallel()
 	w := newShortWorld(t)

@@ -23,13 +23,13 @@ import (
 	"irsa-sidecar/test/standin"
 )
 
-// Names that do not resolve are an outage of STS as any other: P1, P4, P7.
+// A name that does not resolve is like any other outage of STS: P1, P4, P7.
 func TestFaultDNS(t *testing.T) {
 	t.Parallel()
 	if !inNamespaces(t) {
 		return
 	}
-	bind(t, "/etc/resolv.conf", "nameserver 127.0.0.1\n") // where nobody listens
+	bind(t, "/etc/resolv.conf", "nameserver 127.0.0.1\n") // nothing listens there
 	hosts := bind(t, "/etc/hosts", "")
 	w := newShortWorld(t)
 	_, port, _ := net.SplitHostPort(w.srv.Listener.Addr().String())
@@ -40,7 +40,7 @@ func TestFaultDNS(t *testing.T) {
 	}.test(t, w, "AWS_ENDPOINT_URL_STS=http://sts.example:"+port)
 }
 
-// So is a certificate that is not to be trusted: P1, P4, P7.
+// A certificate that cannot be trusted is like any other outage of STS: P1, P4, P7.
 func TestFaultTLS(t *testing.T) {
 	t.Parallel()
 	known, unknown := newAuthority(t), newAuthority(t)
@@ -51,7 +51,7 @@ func TestFaultTLS(t *testing.T) {
 	}{
 		{"unknown authority", unknown.issue(t, "localhost", day)},
 		{"expired", known.issue(t, "localhost", -day)},
-		{"another name", known.issue(t, "elsewhere.example", day)},
+		{"wrong name", known.issue(t, "elsewhere.example", day)},
 	}
 	good := known.issue(t, "localhost", day)
 	for _, tt := range tests {
@@ -69,10 +69,10 @@ func TestFaultTLS(t *testing.T) {
 	}
 }
 
-// So is a proxy where nobody listens: P1, P4, P7.
+// A proxy that does not listen is like any other outage of STS: P1, P4, P7.
 func TestFaultProxy(t *testing.T) {
 	t.Parallel()
-	if !inNamespaces(t) { // where no other test takes the port meanwhile
+	if !inNamespaces(t) { // where no other test can take the port meanwhile
 		return
 	}
 	authority := newAuthority(t)
@@ -92,8 +92,7 @@ func TestFaultProxy(t *testing.T) {
 	}.test(t, w, "AWS_ENDPOINT_URL_STS=https://sts.example", "AWS_CA_BUNDLE="+authority.bundle, "HTTPS_PROXY=http://127.0.0.1:3128")
 }
 
-// A redirect is never followed, least of all to the metadata service of the
-// node: P2, P6.
+// A redirect is never followed, here to the metadata service of the node: P2, P6.
 func TestFaultRedirect(t *testing.T) {
 	t.Parallel()
 	if !inNamespaces(t) {
@@ -104,8 +103,8 @@ func TestFaultRedirect(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var asked atomic.Int32
-	metadata := &http.Server{Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked.Add(1) })}
+	var requests atomic.Int32
+	metadata := &http.Server{Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) { requests.Add(1) })}
 	go metadata.Serve(ln)
 	t.Cleanup(func() { metadata.Close() })
 	w := newShortWorld(t)
@@ -117,17 +116,16 @@ func TestFaultRedirect(t *testing.T) {
 	o.waitForReason(t, "invalid_response")
 	o.waitForCredentials(t)
 	o.end(t)
-	if n := asked.Load(); n != 0 {
-		t.Errorf("the metadata service was asked %d times", n)
+	if n := requests.Load(); n != 0 {
+		t.Errorf("the metadata service got %d requests, want 0", n)
 	}
 }
 
-// serveTLS serves STS with the certificate that shown points to, and returns its
-// URL.
+// serveTLS serves STS with the certificate that shown points to, and returns the URL.
 func serveTLS(t *testing.T, w *world, shown *atomic.Pointer[tls.Certificate]) (url string) {
 	w.srv.Close()
 	w.srv = httptest.NewUnstartedServer(w.sts)
-	w.srv.Config.ErrorLog = log.New(io.Discard, "", 0) // of clients that are right to go
+	w.srv.Config.ErrorLog = log.New(io.Discard, "", 0) // of handshakes that the client rightly ends
 	w.srv.TLS = &tls.Config{GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return shown.Load(), nil }}
 	w.srv.StartTLS()
 	t.Cleanup(w.srv.Close)
@@ -135,8 +133,8 @@ func serveTLS(t *testing.T, w *world, shown *atomic.Pointer[tls.Certificate]) (u
 	return "https://localhost:" + port
 }
 
-// serveProxy serves a proxy that leads to the same address whatever is asked
-// for, until its listener is closed.
+// serveProxy serves a proxy that connects to the same address whatever the request
+// names, until its listener is closed.
 func serveProxy(t *testing.T, addr, to string) net.Listener {
 	ln, err := net.Listen("tcp", addr)
 	if err != nil {
@@ -166,7 +164,7 @@ func serveProxy(t *testing.T, addr, to string) net.Listener {
 type authority struct {
 	certificate *x509.Certificate
 	key         *ecdsa.PrivateKey
-	bundle      string // the file with its certificate
+	bundle      string // file with its certificate
 }
 
 func newAuthority(t *testing.T) *authority {
@@ -191,7 +189,7 @@ func newAuthority(t *testing.T) *authority {
 	return a
 }
 
-// issue returns a certificate for a name that ends after lifetime, which may be
+// issue returns a certificate for a name that expires after lifetime, which may be
 // negative.
 func (a *authority) issue(t *testing.T, name string, lifetime time.Duration) *tls.Certificate {
 	t.Helper()

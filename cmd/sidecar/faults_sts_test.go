@@ -9,14 +9,14 @@ import (
 	"irsa-sidecar/test/standin"
 )
 
-// outage is a time during which no attempt to get credentials succeeds.
+// outage is a fault during which no attempt to get credentials succeeds.
 type outage struct {
-	reason     string // the code that tells of it
+	reason     string // the code that reports it
 	begin, end func()
 }
 
-// test has a sidecar go through an outage twice, from its start and when it has
-// credentials, and come out of it.
+// test checks that a sidecar recovers from the outage, once at its start and once when
+// it has credentials.
 func (f outage) test(t *testing.T, w *world, environment ...string) {
 	f.begin()
 	p := start(t, w.environment(environment...))
@@ -31,8 +31,8 @@ func (f outage) test(t *testing.T, w *world, environment ...string) {
 	o.end(t)
 }
 
-// newShortWorld returns a world with a token, whose STS grants a few seconds, so
-// that a test sees credentials end.
+// newShortWorld returns a world with a token, whose STS grants a few seconds, so that
+// credentials expire within a test.
 func newShortWorld(t *testing.T) *world {
 	w := newWorld(t)
 	w.sts.SetGrantLifetime(12 * time.Second)
@@ -40,8 +40,8 @@ func newShortWorld(t *testing.T) *world {
 	return w
 }
 
-// Whatever STS does, what was obtained is served to its end, and nothing that
-// STS spoils is served at all: P1, P2.
+// Whatever STS does, credentials are served until they expire, and spoiled answers are
+// never served: P1, P2.
 func TestFaultSTS(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
@@ -53,18 +53,18 @@ func TestFaultSTS(t *testing.T) {
 		{"throttles", standin.Refuse(400, "Throttling", "Rate exceeded"), "throttled"},
 		{"is down", standin.Refuse(503, "ServiceUnavailable", "later"), "other"},
 		{"repeats the token", standin.EchoToken(), "InvalidIdentityToken"},
-		{"resets", standin.Reset(), "network"},
+		{"resets the connection", standin.Reset(), "network"},
 		{"hangs", standin.Hang(), "timeout"},
-		{"drips", standin.Drip(10 * time.Millisecond), "timeout"},
+		{"sends a byte at a time", standin.Drip(10 * time.Millisecond), "timeout"},
 		{"sends half a body", standin.HalfBody(), "invalid_response"},
-		{"never ends its body", standin.HugeBody(200, 10<<20), "invalid_response"},
-		{"never ends the body of an error", standin.HugeBody(400, 10<<20), "invalid_response"},
-		{"answers a page", standin.Answer(200, "text/html", "<html>Please log in</html>"), "invalid_response"},
-		{"answers an error as a success", standin.Answer(200, "text/xml", "<ErrorResponse><Error><Code>AccessDenied</Code></Error></ErrorResponse>"), "invalid_response"},
+		{"sends a body without end", standin.HugeBody(200, 10<<20), "invalid_response"},
+		{"sends an error without end", standin.HugeBody(400, 10<<20), "invalid_response"},
+		{"answers with an HTML page", standin.Answer(200, "text/html", "<html>Please log in</html>"), "invalid_response"},
+		{"answers with an error as HTTP 200", standin.Answer(200, "text/xml", "<ErrorResponse><Error><Code>AccessDenied</Code></Error></ErrorResponse>"), "invalid_response"},
 		{"omits the credentials", standin.NoCredentials(), "invalid_response"},
 		{"omits the keys", standin.EmptyCredentials(), "invalid_response"},
 		{"omits the expiration", standin.NoExpiration(), "invalid_response"},
-		{"grants what has expired", standin.ExpiredCredentials(), "invalid_response"},
+		{"grants expired credentials", standin.ExpiredCredentials(), "invalid_response"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -79,7 +79,7 @@ func TestFaultSTS(t *testing.T) {
 	}
 }
 
-// What ends before the credentials at hand do is not served in their place: P3.
+// Credentials that expire before the current ones do not replace them: P3.
 func TestFaultSTSGrantsLess(t *testing.T) {
 	t.Parallel()
 	w := newShortWorld(t)
@@ -88,14 +88,14 @@ func TestFaultSTSGrantsLess(t *testing.T) {
 	o := observe(t, w, p)
 	o.waitForCredentials(t)
 	w.sts.SetGrantLifetime(3 * time.Second)
-	p.waitForLog(t, "before the ones at hand do")
+	p.waitForLog(t, "before the current ones, which expire at")
 	w.sts.SetGrantLifetime(25 * time.Second)
 	o.waitForRefresh(t)
 	o.end(t)
 }
 
-// Whatever happens to the token, what was obtained with it is served: P1. A good one
-// is noticed: P4.
+// Whatever happens to the token, the credentials obtained with it are served: P1. A good
+// token is noticed: P4.
 func TestFaultToken(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
@@ -103,10 +103,10 @@ func TestFaultToken(t *testing.T) {
 		spoil  func(*world) error
 		reason string
 	}{
-		{"gone", func(w *world) error { return w.volume.PublishAll(nil) }, "token"},
-		{"gone with its volume", func(w *world) error { return os.RemoveAll(filepath.Dir(w.volume.Path("token"))) }, "token"},
+		{"missing", func(w *world) error { return w.volume.PublishAll(nil) }, "token"},
+		{"missing with its volume", func(w *world) error { return os.RemoveAll(filepath.Dir(w.volume.Path("token"))) }, "token"},
 		{"empty", func(w *world) error { return w.volume.Publish("token", "") }, "token"},
-		{"something else", func(w *world) error { return w.volume.Publish("token", "-----BEGIN CERTIFICATE-----") }, "token"},
+		{"not a token", func(w *world) error { return w.volume.Publish("token", "-----BEGIN CERTIFICATE-----") }, "token"},
 		{"expired", func(w *world) error {
 			return w.volume.Publish("token", issuer().Token(standin.Claims{Lifetime: -time.Minute}))
 		}, "ExpiredTokenException"},
@@ -131,7 +131,7 @@ func TestFaultToken(t *testing.T) {
 	}
 }
 
-// A token that changes all the time makes no storm of calls: P5.
+// A token that keeps changing causes no storm of calls: P5.
 func TestFaultTokenFlaps(t *testing.T) {
 	t.Parallel()
 	w := newShortWorld(t)

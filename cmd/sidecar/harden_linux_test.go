@@ -11,8 +11,7 @@ import (
 	"testing"
 )
 
-// P6: what reads the memory and the files of other processes gets nothing of the
-// sidecar's, even as its own user.
+// P6: other processes cannot read the sidecar's memory and files, even as its own user.
 func TestIsHardened(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -27,33 +26,33 @@ func TestIsHardened(t *testing.T) {
 
 	threads, err := filepath.Glob(proc + "task/*/status")
 	if err != nil || len(threads) < 2 {
-		t.Fatalf("%d threads, %v", len(threads), err)
+		t.Fatalf("found %d threads, want 2 or more: %v", len(threads), err)
 	}
 	for _, thread := range threads {
 		if status, err := os.ReadFile(thread); err != nil || !bytes.Contains(status, []byte("\nNoNewPrivs:\t1\n")) {
-			t.Errorf("%v, %s", err, status)
+			t.Errorf("%s: want NoNewPrivs: 1: %v, %s", thread, err, status)
 		}
 	}
 	if limits, err := os.ReadFile(proc + "limits"); err != nil || !strings.Contains(string(limits), "Max core file size        0                    0 ") {
-		t.Errorf("%v, limits:\n%s", err, limits)
+		t.Errorf("want a core file size of 0: %v, limits:\n%s", err, limits)
 	}
 	for _, file := range []string{"environ", "maps", "mem", "fd", "root"} {
 		reader := exec.Command("cat", proc+file)
 		reader.SysProcAttr = cmd.SysProcAttr
 		if out, err := reader.CombinedOutput(); err == nil || !bytes.Contains(out, []byte("Permission denied")) {
-			t.Errorf("another process of the same user reads %s: %v, %q", file, err, out)
+			t.Errorf("another process of the same user can read %s: %v, %q", file, err, out)
 		}
 	}
 	if strings.Contains(p.log.String(), "not hardened") {
-		t.Error("the kernel refused something")
+		t.Error("the log says that the process is not hardened")
 	}
-	// The sidecar itself still sees what it needs.
+	// The sidecar itself can still read what it needs.
 	if _, metrics := get(t, "http://"+p.admin+"/metrics"); !strings.Contains(metrics, "\nprocess_open_fds ") || !strings.Contains(metrics, "\nprocess_resident_memory_bytes ") {
-		t.Errorf("metrics of the process are missing:\n%s", metrics)
+		t.Errorf("process metrics are missing:\n%s", metrics)
 	}
 }
 
-// buildSidecar builds the sidecar as the image has it, without cgo and not readable.
+// buildSidecar builds the sidecar as in the image: without cgo, and not readable.
 func buildSidecar(t *testing.T) (binary string) {
 	t.Helper()
 	binary = filepath.Join(t.TempDir(), "sidecar")
@@ -69,8 +68,8 @@ func buildSidecar(t *testing.T) (binary string) {
 	return binary
 }
 
-// ordinaryUser returns what makes a process one of the sidecar's user in a pod, and
-// lets that read the token. Without being root it is that of the test.
+// ordinaryUser returns the attributes that run a process as the sidecar's user in a pod,
+// and lets that user read the token. If the test is not root, the user is the test's.
 func ordinaryUser(t *testing.T, w *world) *syscall.SysProcAttr {
 	if os.Getuid() != 0 {
 		return nil
@@ -79,7 +78,8 @@ func ordinaryUser(t *testing.T, w *world) *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 9911, Gid: 9911}}
 }
 
-// makeReadable lets everybody come to a file in a temporary directory.
+// makeReadable lets all users open the directories above a file in the temporary
+// directory.
 func makeReadable(t *testing.T, file string) {
 	t.Helper()
 	for dir := filepath.Dir(file); dir != filepath.Clean(os.TempDir()) && dir != "/"; dir = filepath.Dir(dir) {

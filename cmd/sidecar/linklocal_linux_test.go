@@ -20,11 +20,12 @@ import (
 func mustLinkLocal(t *testing.T, args ...string) {
 	t.Helper()
 	if status, output := outcome(command(t, nil, append([]string{"link-local"}, args...)...)); status != 0 {
-		t.Fatalf("link-local exits with %d: %s", status, output)
+		t.Fatalf("link-local: exit status %d: %s", status, output)
 	}
 }
 
-// P6: with link-local the role of the node is out of reach, however one asks.
+// P6: after link-local no request from the pod reaches the node's metadata service, and
+// so the node's role.
 func TestTheNodeIsOutOfReach(t *testing.T) {
 	t.Parallel()
 	if !inNamespaces(t) {
@@ -37,37 +38,37 @@ func TestTheNodeIsOutOfReach(t *testing.T) {
 		client *http.Client
 		url    string
 	}{
-		{"plainly", client("", ""), v4},
+		{"from any address", client("", ""), v4},
 		{"from the pod's address", client("", podAddress), v4},
 		{"from eth0", client("eth0", ""), v4},
 		{"from eth0 and the pod's address", client("eth0", podAddress), v4},
-		{"over IPv6", client("", ""), v6},
+		{"over IPv6 from any address", client("", ""), v6},
 		{"over IPv6 from the pod's address", client("", podIPv6), v6},
 		{"over IPv6 from eth0", client("eth0", ""), v6},
 		{"over IPv6 from eth0 and the pod's address", client("eth0", podIPv6), v6},
 	}
 	for _, way := range ways {
 		if got := fetch(way.client, way.url); got != "the node's" {
-			t.Fatalf("%s, without link-local: got %s", way.name, got)
+			t.Fatalf("%s, before link-local: got %s", way.name, got)
 		}
 	}
 	mustLinkLocal(t, "169.254.170.2")
 	for _, way := range ways {
 		if got := fetch(way.client, way.url); got != "the node's" {
-			t.Fatalf("%s, with the ECS address alone: got %s", way.name, got)
+			t.Fatalf("%s, after link-local with only the ECS address: got %s", way.name, got)
 		}
 	}
-	for range 2 { // a container may be started again
+	for range 2 { // its container may be restarted
 		mustLinkLocal(t)
 	}
 	for _, way := range ways {
 		if got := fetch(way.client, way.url); strings.Contains(got, "the node's") {
-			t.Errorf("%s: got %s", way.name, got)
+			t.Errorf("%s, after link-local: got %s", way.name, got)
 		}
 	}
 }
 
-func TestLinkLocalAddsWhatIsAskedFor(t *testing.T) {
+func TestLinkLocalAddsTheNamedAddresses(t *testing.T) {
 	t.Parallel()
 	if !inNamespaces(t) {
 		return
@@ -85,29 +86,29 @@ func TestLinkLocalAddsWhatIsAskedFor(t *testing.T) {
 		return slices.ContainsFunc(addrs, func(a net.Addr) bool { return a.String() == address })
 	}
 	if !has("169.254.170.2/32") || has("169.254.169.254/32") {
-		t.Error("it has not just 169.254.170.2")
+		t.Error("link-local 169.254.170.2 did not add only that address")
 	}
 	mustLinkLocal(t)
 	if !has("169.254.170.2/32") || !has("169.254.169.254/32") {
-		t.Error("it has not both addresses")
+		t.Error("link-local did not add both addresses")
 	}
 }
 
-// A pod with hostNetwork has a node's network. Taking the metadata address away
-// from a node would take its role from everything there.
+// A pod with hostNetwork is in the network of its node. Taking the metadata address away
+// from the node would cut off everything there from the node's role.
 func TestLinkLocalRefusesANode(t *testing.T) {
 	t.Parallel()
 	if !inNamespaces(t) {
-		// This may be a container, in which nothing tells.
+		// This may run in a container, where link-local cannot recognise a node.
 		if _, err := os.Stat("/proc/sys/net/core/netdev_max_backlog"); err == nil && linklocal.Add(t.Context(), nil, slog.New(slog.DiscardHandler)) == nil {
-			t.Error("this machine is taken for a pod")
+			t.Error("link-local does not refuse this machine")
 		}
 		return
 	}
 	if err := linklocal.Add(t.Context(), nil, slog.New(slog.DiscardHandler)); err != nil {
-		t.Errorf("a pod is refused: %v", err)
+		t.Errorf("link-local refuses a pod: %v", err)
 	}
-	// A node that is a container itself, with a kubelet.
+	// A node that is itself a container, with a kubelet.
 	for _, address := range []string{"127.0.0.1:10248", "127.0.0.1:10250"} {
 		kubelet, err := net.Listen("tcp", address)
 		if err != nil {
@@ -115,23 +116,23 @@ func TestLinkLocalRefusesANode(t *testing.T) {
 		}
 		status, output := outcome(command(t, nil, "link-local"))
 		if status != 1 || !strings.Contains(output, "hostNetwork") {
-			t.Errorf("with %s it exits with %d: %s", address, status, output)
+			t.Errorf("with a listener on %s: exit status %d: %s", address, status, output)
 		}
 		kubelet.Close()
 	}
-	ended, end := context.WithCancel(t.Context())
-	end()
-	if err := linklocal.Add(ended, nil, slog.New(slog.DiscardHandler)); err == nil {
-		t.Error("a kubelet that cannot be asked is taken for none")
+	canceled, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := linklocal.Add(canceled, nil, slog.New(slog.DiscardHandler)); err == nil {
+		t.Error("link-local continues although it could not check for a kubelet")
 	}
 	if ln, err := net.Listen("tcp", metadataAddress+":0"); err == nil {
 		ln.Close()
-		t.Error("the node has the address")
+		t.Error("link-local gave the node the metadata address")
 	}
 }
 
-// Whether the addresses lead here is tried, not taken for granted: rules may come
-// before that of the local addresses.
+// link-local checks that packets to the addresses stay in the pod: other routing rules
+// may come before the rule for local addresses.
 func TestLinkLocalVerifies(t *testing.T) {
 	t.Parallel()
 	if !inNamespaces(t) {
@@ -147,22 +148,22 @@ func TestLinkLocalVerifies(t *testing.T) {
 	away.Dst = &net.IPNet{IP: net.IPv4(169, 254, 170, 2).To4(), Mask: net.CIDRMask(32, 32)}
 	must(t, netlink.RuleAdd(away))
 	if status, output := outcome(command(t, nil, "link-local", "169.254.170.2")); status != 1 || !strings.Contains(output, "verifying 169.254.170.2") {
-		t.Errorf("with an address that leads elsewhere it exits with %d: %s", status, output)
+		t.Errorf("with an address that is routed elsewhere: exit status %d: %s", status, output)
 	}
-	mustLinkLocal(t, metadataAddress) // which leads here
+	mustLinkLocal(t, metadataAddress) // no rule routes this one elsewhere
 	lo, err := netlink.LinkByName("lo")
 	must(t, err)
 	must(t, netlink.LinkSetDown(lo))
 	if status, output := outcome(command(t, nil, "link-local")); status != 1 || !strings.Contains(output, "check that the loopback interface is up") {
-		t.Errorf("without a loopback interface it exits with %d: %s", status, output)
+		t.Errorf("without a loopback interface: exit status %d: %s", status, output)
 	}
 }
 
-func TestLinkLocalTakesTwoAddresses(t *testing.T) {
+func TestLinkLocalRejectsOtherAddresses(t *testing.T) {
 	t.Parallel()
 	for _, word := range []string{"10.0.0.1", "::1", "ecs", ""} {
 		if status, output := outcome(command(t, nil, "link-local", word)); status != 2 || !strings.Contains(output, "is neither 169.254.170.2 nor 169.254.169.254") {
-			t.Errorf("link-local %q exits with %d: %s", word, status, output)
+			t.Errorf("link-local %q: exit status %d: %s", word, status, output)
 		}
 	}
 }

@@ -15,19 +15,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// launchSmall starts a sidecar that has 64 MiB and a fifth of a CPU.
+// launchSmall starts a sidecar with 64 MiB of memory and a fifth of a CPU.
 func launchSmall(t *testing.T, w *world) *process {
 	t.Helper()
 	group := newControlGroup(t)
 	return launch(t, through(command(t, w.environment()), "echo $$ >"+strings.Join(group, " && echo $$ >")))
 }
 
-// newControlGroup makes a group with little memory and CPU, and returns the files
-// to which a process writes its id to be in it.
+// newControlGroup makes a control group with little memory and CPU, and returns the files
+// to which a process writes its id to join it.
 func newControlGroup(t *testing.T) (processes []string) {
 	t.Helper()
-	// By the parent's directory. A large share of what other tests leave, so that
-	// nothing but the limit is felt.
+	// The keys are parent directories. The CPU share is large, so that the other tests do
+	// not slow the group down further.
 	limits := map[string]map[string]string{
 		"/sys/fs/cgroup/memory": {"memory.limit_in_bytes": "67108864"},
 		"/sys/fs/cgroup/cpu":    {"cpu.cfs_period_us": "100000", "cpu.cfs_quota_us": "20000", "cpu.shares": "10240"},
@@ -56,8 +56,7 @@ func newControlGroup(t *testing.T) (processes []string) {
 	return processes
 }
 
-// through returns a command that runs a line of the shell before cmd, in the same
-// process.
+// through makes cmd run a line of shell first, in the same process.
 func through(cmd *exec.Cmd, line string) *exec.Cmd {
 	cmd.Args = append([]string{"sh", "-c", line + ` && exec "$0" "$@"`, cmd.Path}, cmd.Args[1:]...)
 	cmd.Path = "/bin/sh"
@@ -73,8 +72,8 @@ func (p *process) signal(t *testing.T, s os.Signal) {
 
 // disk is a small file system that holds a log.
 type disk struct {
-	log     string // the file
-	cleared string // what it held before it was cleared
+	log     string // path
+	cleared string // content before it was cleared
 }
 
 func newDisk(t *testing.T) *disk {
@@ -87,7 +86,7 @@ func newDisk(t *testing.T) *disk {
 	return &disk{log: filepath.Join(dir, "log")}
 }
 
-// launch starts a sidecar that works and logs there.
+// launch starts a sidecar in the directory of the log, which it logs to.
 func (d *disk) launch(t *testing.T, cmd *exec.Cmd) *process {
 	t.Helper()
 	f := d.open(t)
@@ -107,7 +106,7 @@ func (d *disk) open(t *testing.T) *os.File {
 	return f
 }
 
-// fill leaves no room, not even in the last block of the log.
+// fill leaves no room on the disk, not even in the last block of the log.
 func (d *disk) fill(t *testing.T) {
 	t.Helper()
 	f := d.open(t)
@@ -121,7 +120,7 @@ func (d *disk) fill(t *testing.T) {
 	}
 }
 
-// clear makes room, as one who rotates logs.
+// clear makes room, like log rotation.
 func (d *disk) clear(t *testing.T) {
 	t.Helper()
 	d.cleared = d.String()
@@ -130,7 +129,7 @@ func (d *disk) clear(t *testing.T) {
 	}
 }
 
-// String returns all that was logged.
+// String returns the whole log.
 func (d *disk) String() string {
 	log, err := os.ReadFile(d.log)
 	if err != nil {
@@ -139,12 +138,13 @@ func (d *disk) String() string {
 	return d.cleared + strings.TrimRight(string(log), "\n") + "\n"
 }
 
-// waitForPorts waits until a process whose log cannot say where listens there.
-func (p *process) waitForPorts(t *testing.T, door, admin string) {
+// waitForPorts waits until the process listens. It is for processes whose log cannot be
+// read, and which have fixed ports.
+func (p *process) waitForPorts(t *testing.T, endpoint, admin string) {
 	t.Helper()
-	p.endpoint, p.admin = door, admin
+	p.endpoint, p.admin = endpoint, admin
 	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
-		conn, err := net.Dial("tcp", admin) // which comes second
+		conn, err := net.Dial("tcp", admin) // the sidecar opens this one last
 		if err == nil {
 			conn.Close()
 			return

@@ -15,20 +15,19 @@ import (
 )
 
 const (
-	// insideVariable has the name of the test that runs inside.
+	// insideVariable holds the name of the test that runs in namespaces.
 	insideVariable = "TEST_INSIDE"
 
-	// refusedStatus is how a copy ends that the kernel does not let have what
-	// it needs.
+	// refusedStatus is the exit status if the kernel refuses what furnish needs.
 	refusedStatus = 77
 )
 
-// inNamespaces runs the calling test once more, as root in namespaces of its
-// own: of users, processes, mounts and the network. There it returns true, with
-// the loopback interface up and an empty file system for temporary files.
-// Outside it returns false when that copy has passed.
+// inNamespaces runs the calling test again in a process that is root in new user, process,
+// mount and network namespaces. There it returns true, with the loopback interface up and
+// an empty file system for temporary files. In the original process it returns false once
+// the copy has passed.
 //
-// Where an ordinary user may not make namespaces, the test is skipped; root may.
+// It skips the test if an ordinary user may not create namespaces. Root may.
 func inNamespaces(t *testing.T) bool {
 	t.Helper()
 	if os.Getenv(insideVariable) == t.Name() {
@@ -61,9 +60,9 @@ func inNamespaces(t *testing.T) bool {
 	return false
 }
 
-// furnish makes new namespaces fit for a test.
+// furnish prepares new namespaces for a test.
 func furnish(t *testing.T) error {
-	// Else mounts would show outside.
+	// Otherwise mounts would appear outside too.
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		return err
 	}
@@ -76,8 +75,8 @@ func furnish(t *testing.T) error {
 	})
 }
 
-// setAddress sets the IPv4 address of an interface, or of one more name of it, as
-// lo:1; 0.0.0.0 takes it away.
+// setAddress sets the IPv4 address of an interface, or of an alias of one, such as lo:1.
+// 0.0.0.0 removes it.
 func setAddress(t *testing.T, name, addr string) {
 	t.Helper()
 	parsed := netip.MustParseAddr(addr)
@@ -87,7 +86,7 @@ func setAddress(t *testing.T, name, addr string) {
 	}
 }
 
-// control makes a request about a network interface.
+// control sends an ioctl request about a network interface.
 func control(name string, request uint, set func(*unix.Ifreq) error) error {
 	r, err := unix.NewIfreq(name)
 	if err != nil {
@@ -104,7 +103,7 @@ func control(name string, request uint, set func(*unix.Ifreq) error) error {
 	return unix.IoctlIfreq(fd, request, r)
 }
 
-// write writes a file that exists, of /proc for one.
+// write writes to a file, for example in /proc.
 func write(t *testing.T, name, content string) {
 	t.Helper()
 	if err := os.WriteFile(name, []byte(content), 0o644); err != nil {
@@ -112,7 +111,7 @@ func write(t *testing.T, name, content string) {
 	}
 }
 
-// bind puts a file with that content in the place of another.
+// bind mounts a new file with that content over the file name, and returns its path.
 func bind(t *testing.T, name, content string) (path string) {
 	t.Helper()
 	path = filepath.Join(t.TempDir(), "file")

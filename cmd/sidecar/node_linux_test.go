@@ -28,20 +28,20 @@ const (
 	dialTimeout = 3 * time.Second
 )
 
-// node is a network namespace that is to this one what a node's is to a pod's: the
-// way to everywhere, and to the instance metadata service.
+// node is a network namespace that plays the node, while the test's own plays the pod:
+// the pod's default route, and the instance metadata service, are there.
 type node struct {
-	do chan func() // carried out by a thread in there
+	do chan func() // run by a thread in the namespace
 }
 
-// newNode makes a node, and eth0 that leads to it.
+// newNode makes a node, and the pod's eth0, which is connected to it.
 func newNode(t *testing.T) *node {
 	t.Helper()
 	n := &node{do: make(chan func())}
 	t.Cleanup(func() { close(n.do) })
 	made := make(chan *os.File)
 	go func() {
-		runtime.LockOSThread() // for ever: the thread ends with the goroutine
+		runtime.LockOSThread() // forever: the thread exits with the goroutine
 		err := unix.Unshare(unix.CLONE_NEWNET)
 		if err != nil {
 			t.Error(err)
@@ -70,14 +70,14 @@ func newNode(t *testing.T) *node {
 	return n
 }
 
-// run carries f out in the node, and waits for it.
+// run runs f in the node and waits for it.
 func (n *node) run(f func()) {
 	done := make(chan struct{})
 	n.do <- func() { defer close(done); f() }
 	<-done
 }
 
-// serveMetadata answers at the node's metadata addresses with "the node's".
+// serveMetadata answers every request to the node's metadata addresses with "the node's".
 func (n *node) serveMetadata(t *testing.T) {
 	t.Helper()
 	srv := &http.Server{ReadHeaderTimeout: time.Second, ErrorLog: log.New(io.Discard, "", 0), Handler: http.HandlerFunc(
@@ -95,8 +95,8 @@ func (n *node) serveMetadata(t *testing.T) {
 	})
 }
 
-// client returns a client whose connections come from that device and that
-// address, if they are not empty.
+// client returns a client whose connections use that device and that source address, if
+// they are not empty.
 func client(device, source string) *http.Client {
 	dialer := &net.Dialer{Timeout: dialTimeout, Control: bindToDevice(device)}
 	if source != "" {
@@ -108,7 +108,7 @@ func client(device, source string) *http.Client {
 	}}
 }
 
-// fetch returns what is answered at a URL, and the error if nothing is.
+// fetch returns the answer from a URL, or the error as text.
 func fetch(c *http.Client, url string) string {
 	resp, err := c.Get(url)
 	if err != nil {
@@ -122,7 +122,8 @@ func fetch(c *http.Client, url string) string {
 	return string(body)
 }
 
-// bindToDevice returns what binds a socket to a device, if that is not empty.
+// bindToDevice returns a dialer's Control that binds the socket to a device, if that is
+// not empty.
 func bindToDevice(device string) func(network, address string, c syscall.RawConn) error {
 	return func(_, _ string, c syscall.RawConn) (err error) {
 		if device == "" {
@@ -140,7 +141,7 @@ func addAddresses(t *testing.T, name string, addresses ...string) {
 	for _, address := range addresses {
 		parsed, err := netlink.ParseAddr(address)
 		must(t, err)
-		parsed.Flags = unix.IFA_F_NODAD // else IPv6 takes a second to begin
+		parsed.Flags = unix.IFA_F_NODAD // otherwise IPv6 takes a second to start
 		must(t, netlink.AddrAdd(link, parsed))
 	}
 }
@@ -161,7 +162,7 @@ func addRoute(t *testing.T, destination, gateway string) {
 	must(t, netlink.RouteAdd(&netlink.Route{Dst: prefix, Gw: net.ParseIP(gateway)}))
 }
 
-// must fails the test on an error, and lets it go on: it may be in another goroutine.
+// must fails the test on an error, but does not stop it: it may run in another goroutine.
 func must(t *testing.T, err error) {
 	t.Helper()
 	if err != nil {

@@ -18,21 +18,21 @@ import (
 
 const (
 	// patience is how long an observer waits for an answer. The least patient SDKs
-	// (those for JavaScript, Java 2, PHP, Ruby and C++) wait for a second; that may
-	// take longer now and then on the busy machine of a test, but seldom.
+	// (those for JavaScript, Java 2, PHP, Ruby and C++) wait for a second. On a busy test
+	// machine a few answers may take longer.
 	patience     = 5 * time.Second
 	leastPatient = time.Second
 
-	// askPeriod is how often an observer asks.
+	// askPeriod is how often an observer sends a request.
 	askPeriod = 30 * time.Millisecond
 
-	// recovery is how long after STS works again there are credentials: P4.
+	// recovery is the longest time until credentials are back after STS works again: P4.
 	recovery = 70 * time.Second
 )
 
-// observer asks the door of a sidecar all the time, as an SDK does, and judges
-// every answer by what the sidecar promises, so that the test of a fault need
-// only make the fault:
+// observer keeps requesting credentials from a sidecar, as an SDK does, and checks every
+// answer against the promises of docs/reliability.md, so that the test of a fault only
+// has to cause the fault:
 //
 //	P1  Credentials, once obtained, are served until their last second, whatever
 //	    happens to STS, the token, the network or the file system.
@@ -41,10 +41,10 @@ const (
 //	P4  A refresh begins before 65 % of a lifetime of 10 s or more are over; with
 //	    nothing valid left, credentials are back within 70 s of STS working again.
 //	P5  STS is never called more often than the schedule and the back-off allow.
-//	P6  No secret leaves but in the body of an authorized answer.
-//	P7  It always says why: not ready comes with a reason in the log, in the
+//	P6  No secret leaves except in the body of an authorized answer.
+//	P7  It always says why: if it is not ready, the reason is in the log, in the
 //	    message of the 503 and in a metric.
-//	P8  It ends within a second when told to.
+//	P8  It exits within a second of SIGTERM.
 type observer struct {
 	t       *testing.T
 	world   *world
@@ -55,25 +55,25 @@ type observer struct {
 
 	mu sync.Mutex
 	// mu guards the fields below.
-	seen       []standin.Credentials // all that were served, in their order
+	seen       []standin.Credentials // all that were served, in order
 	reason     string                // why there are none, by the latest answer
-	checked    time.Time             // when the reason was last looked for elsewhere
+	checked    time.Time             // when the log and the metrics were last checked for the reason
 	excuses    []span
-	logLost    bool            // it cannot be written, and nothing is asked of it
-	said       strings.Builder // what came out where no secret belongs
-	asked      int
-	late       int // for an SDK with the least patience
+	logLost    bool            // the log cannot be written, and is not checked
+	output     strings.Builder // everything that must not contain a secret, except the log
+	answers    int
+	late       int // answers that were too late for the least patient SDK
 	violations int
 }
 
-// span is a time; the zero end means that it goes on.
+// span is a period of time. A zero end means that it has not ended.
 type span struct{ begin, end time.Time }
 
 func (s span) overlaps(other span) bool {
 	return (s.end.IsZero() || other.begin.Before(s.end)) && (other.end.IsZero() || s.begin.Before(other.end))
 }
 
-// answer is what a client sees.
+// answer is what a client gets.
 type answer struct {
 	span
 	status int
@@ -88,7 +88,7 @@ func (a answer) String() string {
 	return fmt.Sprintf("HTTP %d, %s", a.status, a.body)
 }
 
-// observe begins to ask.
+// observe starts an observer.
 func observe(t *testing.T, w *world, p *process) *observer {
 	ctx, stop := context.WithCancel(context.Background())
 	o := &observer{t: t, world: w, p: p, stop: stop, stopped: make(chan struct{}),
@@ -98,7 +98,7 @@ func observe(t *testing.T, w *world, p *process) *observer {
 		tick := time.NewTicker(askPeriod)
 		defer tick.Stop()
 		for ctx.Err() == nil {
-			o.judge(o.ask())
+			o.check(o.ask())
 			<-tick.C
 		}
 	}()
@@ -109,7 +109,7 @@ func observe(t *testing.T, w *world, p *process) *observer {
 	return o
 }
 
-// ask asks for credentials once.
+// ask requests credentials once.
 func (o *observer) ask() (a answer) {
 	a.begin = time.Now()
 	resp, err := o.client.Get("http://" + o.p.endpoint + "/v1/credentials")
@@ -122,10 +122,11 @@ func (o *observer) ask() (a answer) {
 	return a
 }
 
-func (o *observer) judge(a answer) {
+// check checks P1 and P7, and the content of the answer.
+func (o *observer) check(a answer) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.asked++
+	o.answers++
 	excused := slices.ContainsFunc(o.excuses, a.overlaps)
 	if a.end.Sub(a.begin) > leastPatient && !excused {
 		o.late++
@@ -133,18 +134,18 @@ func (o *observer) judge(a answer) {
 	served := o.latest()
 	switch {
 	case a.err == nil && a.status == http.StatusOK:
-		o.judgeCredentials(a, served)
+		o.checkCredentials(a, served)
 	case excused:
 	case a.end.Before(served.Expiration):
-		o.violated("P1: with credentials that are valid until %v, the door answers at %v: %v", served.Expiration, a.end, a)
+		o.violated("P1: credentials are valid until %v, but the endpoint answered at %v: %v", served.Expiration, a.end, a)
 	case a.err != nil:
 		o.violated("P7: no answer: %v", a.err)
 	default:
-		o.judgeReason(a)
+		o.checkReason(a)
 	}
 }
 
-// latest returns the credentials that were served last, zero if none were.
+// latest returns the credentials that were served last, zero if there were none.
 func (o *observer) latest() (c standin.Credentials) {
 	if len(o.seen) > 0 {
 		c = o.seen[len(o.seen)-1]
@@ -152,15 +153,15 @@ func (o *observer) latest() (c standin.Credentials) {
 	return c
 }
 
-// judgeCredentials sees to P2 and P3.
-func (o *observer) judgeCredentials(a answer, before standin.Credentials) {
+// checkCredentials checks P2 and P3.
+func (o *observer) checkCredentials(a answer, before standin.Credentials) {
 	o.reason = ""
 	var document map[string]string
 	err := json.Unmarshal(a.body, &document)
 	issued := o.world.sts.Credentials()
 	n := slices.IndexFunc(issued, func(c standin.Credentials) bool { return c.AccessKeyID == document["AccessKeyId"] })
 	if err != nil || n < 0 {
-		o.violated("P2: served what STS never issued: %s", a.body)
+		o.violated("P2: served credentials that STS never issued: %s", a.body)
 		return
 	}
 	c := issued[n]
@@ -170,9 +171,9 @@ func (o *observer) judgeCredentials(a answer, before standin.Credentials) {
 	}
 	switch {
 	case !maps.Equal(document, want):
-		o.violated("P2: served %s, issued %v", a.body, want)
+		o.violated("P2: served %s, but STS issued %v", a.body, want)
 	case !c.Expiration.After(a.begin):
-		o.violated("P2: served at %v what expired at %v", a.begin, c.Expiration)
+		o.violated("P2: served at %v credentials that expired at %v", a.begin, c.Expiration)
 	case c.Expiration.Before(before.Expiration):
 		o.violated("P3: served an expiration of %v after %v", c.Expiration, before.Expiration)
 	}
@@ -181,14 +182,14 @@ func (o *observer) judgeCredentials(a answer, before standin.Credentials) {
 	}
 }
 
-// judgeReason sees to P7: the door says why, and so does everything else.
-func (o *observer) judgeReason(a answer) {
+// checkReason checks P7: the endpoint says why, and so do the log and the metrics.
+func (o *observer) checkReason(a answer) {
 	message := reasonIn(a)
 	if message == "" {
-		o.violated("P7: not a 503 that says why: %v", a)
+		o.violated("P7: not a 503 with a reason: %v", a)
 		return
 	}
-	o.said.WriteString(message)
+	o.output.WriteString(message)
 	code, _, _ := strings.Cut(message, ": ")
 	if code == o.reason && time.Since(o.checked) < time.Second {
 		return
@@ -197,17 +198,17 @@ func (o *observer) judgeReason(a answer) {
 	deadline := time.Now().Add(slack)
 	for missing := o.missing(message); missing != ""; missing = o.missing(message) {
 		if now := reasonIn(o.ask()); !strings.HasPrefix(now, code+": ") {
-			return // it has changed meanwhile
+			return // the reason has changed meanwhile
 		}
 		if time.Now().After(deadline) {
-			o.violated("P7: the door says %q, but there is no %s", message, missing)
+			o.violated("P7: the endpoint says %q, but there is no %s", message, missing)
 			return
 		}
 		time.Sleep(askPeriod)
 	}
 }
 
-// reasonIn returns the message of a well-formed 503, else the empty string.
+// reasonIn returns the message of a well-formed 503, otherwise the empty string.
 func reasonIn(a answer) string {
 	var document map[string]string
 	err := json.Unmarshal(a.body, &document)
@@ -219,15 +220,15 @@ func reasonIn(a answer) string {
 	return document["message"]
 }
 
-// missing returns where the reason for which there are no credentials is not
-// told though the door tells it, empty if it is told everywhere.
+// missing returns what lacks the reason that the endpoint gives for having no
+// credentials, empty if nothing does.
 func (o *observer) missing(message string) string {
 	code, why, _ := strings.Cut(message, ": ")
 	metrics, readyz := o.admin("/metrics"), o.admin("/readyz")
 	if readyz != "not ready: "+code+"\n" {
 		return "code in /readyz: " + readyz
 	}
-	// Until an attempt fails, or fails again, the door tells what it does.
+	// Until an attempt fails, or fails again, the message describes the state.
 	if strings.HasPrefix(why, "STS has not answered the first request") || strings.HasPrefix(why, "credentials expired at ") {
 		if metric(metrics, "irsa_sidecar_credentials_expiration_timestamp_seconds") > float64(time.Now().Unix()) {
 			return "expiration in the past in the metrics"
@@ -259,11 +260,11 @@ func (o *observer) admin(path string) string {
 	if err != nil {
 		return err.Error()
 	}
-	o.said.Write(body)
+	o.output.Write(body)
 	return string(body)
 }
 
-// violated reports a broken promise; a few of them say enough.
+// violated reports a broken promise, up to five times.
 func (o *observer) violated(format string, args ...any) {
 	o.violations++
 	if o.violations <= 5 {

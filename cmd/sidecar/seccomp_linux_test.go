@@ -13,8 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// acceptErrors are what accept(2) may return on Linux, except for those that package net
-// handles.
+// acceptErrors are errors of accept(2) on Linux that package net returns to its caller.
 var acceptErrors = []syscall.Errno{
 	syscall.ENOBUFS, syscall.ENOMEM, syscall.EPROTO, syscall.EPERM, syscall.EIO, syscall.EMFILE, syscall.ENFILE,
 	syscall.ENETDOWN, syscall.ENOPROTOOPT, syscall.EHOSTDOWN, syscall.ENONET, syscall.EHOSTUNREACH, syscall.EOPNOTSUPP, syscall.ENETUNREACH,
@@ -39,14 +38,14 @@ type (
 	}
 )
 
-// failAccepts makes every second accept(2) of a process fail that the test starts from
-// now on. It returns a function that returns how many failed, by file descriptor.
+// failAccepts makes every second accept(2) on a listener fail in processes that the test
+// starts later. It returns a function that returns how many failed, by file descriptor.
 //
-// The kernel hands over these system calls by seccomp(2), with SECCOMP_RET_USER_NOTIF. A
-// filter applies to a thread and to the processes that it starts.
+// A filter of seccomp(2) lets the test decide the result of these system calls, with
+// SECCOMP_RET_USER_NOTIF. It applies to one thread and to the processes which that starts.
 func failAccepts(t *testing.T) (failures func() map[int]int) {
 	t.Helper()
-	runtime.LockOSThread() // for ever: the thread exits with the test, and never runs other goroutines
+	runtime.LockOSThread() // forever: the thread exits with the test, and never runs other goroutines
 	fd, err := notifyAccepts()
 	if err != nil && os.Getuid() != 0 {
 		t.Skipf("no seccomp notifications for user id %d: %v", os.Getuid(), err)

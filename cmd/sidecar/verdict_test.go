@@ -12,11 +12,10 @@ import (
 	"time"
 )
 
-// slack is what a busy machine may take between what a process does and what
-// others see of it.
+// slack is the time that a busy machine may need until others see what a process did.
 const slack = time.Second
 
-// excuse runs f, while which the sidecar cannot be asked to answer or to refresh.
+// excuse runs f, during which the sidecar need not answer or refresh.
 func (o *observer) excuse(f func()) {
 	o.mu.Lock()
 	o.excuses = append(o.excuses, span{begin: time.Now()})
@@ -27,14 +26,14 @@ func (o *observer) excuse(f func()) {
 	o.excuses[len(o.excuses)-1].end = time.Now()
 }
 
-// loseLog tells the observer that the log cannot be written, or can again.
+// loseLog sets whether the log cannot be written, and so is not checked.
 func (o *observer) loseLog(lost bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.logLost = lost
 }
 
-// wait waits until the observer has seen what is wanted.
+// wait waits until seen returns true.
 func (o *observer) wait(t *testing.T, limit time.Duration, want string, seen func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(limit); ; time.Sleep(askPeriod) {
@@ -45,19 +44,18 @@ func (o *observer) wait(t *testing.T, limit time.Duration, want string, seen fun
 			return
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("after %v: no %s", limit, want)
+			t.Fatalf("no %s after %v", want, limit)
 		}
 	}
 }
 
-// waitForCredentials waits until there are some, after a fault for as long as P4
-// allows.
+// waitForCredentials waits until credentials are served, as long as P4 allows.
 func (o *observer) waitForCredentials(t *testing.T) {
 	t.Helper()
 	o.wait(t, recovery, "credentials", func() bool { return o.reason == "" && o.latest().Expiration.After(time.Now()) })
 }
 
-// waitForRefresh waits until other credentials are served than now.
+// waitForRefresh waits until new credentials are served.
 func (o *observer) waitForRefresh(t *testing.T) {
 	t.Helper()
 	o.mu.Lock()
@@ -66,46 +64,46 @@ func (o *observer) waitForRefresh(t *testing.T) {
 	o.wait(t, recovery, "refresh", func() bool { return o.latest() != before })
 }
 
-// waitForReason waits until the door says that it has no credentials because
-// of code. P1 has the observer see to it that this is not too early.
+// waitForReason waits until the endpoint has no credentials for the reason code. By P1
+// the observer checks that this is not too early.
 func (o *observer) waitForReason(t *testing.T, code string) {
 	t.Helper()
 	o.wait(t, recovery, "503 because of "+code, func() bool { return o.reason == code })
 }
 
-// end ends the sidecar and judges what can be judged only then: that it ends
-// (P8), what it has said (P6), and when it has called STS (P4, P5).
+// end terminates the sidecar and checks what can only be checked then: how it exits (P8),
+// all its output (P6), and when it called STS (P4, P5).
 func (o *observer) end(t *testing.T) {
 	t.Helper()
 	o.stop()
 	<-o.stopped
 	o.admin("/metrics")
 	o.admin("/readyz")
-	// One that hangs is to say in its log where.
+	// If it hangs, SIGQUIT makes it log the stacks of its goroutines.
 	hanging := time.AfterFunc(10*time.Second, func() { o.p.cmd.Process.Signal(syscall.SIGQUIT) })
 	defer hanging.Stop()
 	stall := stalls()
-	told := time.Now()
+	signalled := time.Now()
 	status := o.p.terminate(t)
-	if took, stood := time.Since(told), stall(); status != 0 || took > time.Second+slack+stood {
-		t.Errorf("P8: told to end, it took %v and ended with status %d; the machine stood still for %v", took, status, stood)
+	if took, stalled := time.Since(signalled), stall(); status != 0 || took > time.Second+slack+stalled {
+		t.Errorf("P8: exited %v after SIGTERM with status %d; the machine stalled for %v", took, status, stalled)
 	}
-	if o.late > o.asked/100 {
-		t.Errorf("P1: %d of %d answers took more than %v", o.late, o.asked, leastPatient)
+	if o.late > o.answers/100 {
+		t.Errorf("P1: %d of %d answers took more than %v", o.late, o.answers, leastPatient)
 	}
 	if len(o.seen) == 0 {
-		t.Error("the observer saw no credentials: nothing is proved")
+		t.Error("the observer saw no credentials, so this test proves nothing")
 	}
 	o.checkSecrets(t)
 	requests := o.requests()
 	checkSpacing(t, "STS", requests)
 	logged := attempts(o.p.log)
 	checkSpacing(t, "the log", slices.DeleteFunc(slices.Clone(logged), func(a attempt) bool { return a.Code == "token" }))
-	o.checkBeginnings(t, requests, logged)
+	o.checkRefreshes(t, requests, logged)
 }
 
-// stalls returns a function that tells for how long at the most, since then, the
-// machine kept a process from running that asks for next to nothing.
+// stalls returns a function that returns the longest time, since the call of stalls, for
+// which the busy machine did not run a process that needs almost no CPU.
 func stalls() (longest func() time.Duration) {
 	stop, seen := make(chan struct{}), make(chan time.Duration)
 	go func() {
@@ -130,10 +128,10 @@ func stalls() (longest func() time.Duration) {
 	}
 }
 
-// checkSecrets sees to P6.
+// checkSecrets checks P6.
 func (o *observer) checkSecrets(t *testing.T) {
 	t.Helper()
-	said := o.said.String() + o.p.log.String()
+	output := o.output.String() + o.p.log.String()
 	var secrets []string
 	for _, token := range o.world.tokens {
 		secrets = append(secrets, strings.Split(token, ".")...)
@@ -142,8 +140,8 @@ func (o *observer) checkSecrets(t *testing.T) {
 		secrets = append(secrets, c.AccessKeyID, c.SecretAccessKey, c.SessionToken)
 	}
 	for _, secret := range secrets {
-		if strings.Contains(said, secret) {
-			t.Errorf("P6: %q came out", secret)
+		if strings.Contains(output, secret) {
+			t.Errorf("P6: %q leaked", secret)
 		}
 	}
 }
@@ -153,11 +151,10 @@ type attempt struct {
 	Time       time.Time
 	Msg        string
 	Code       string    // why it failed
-	Expiration time.Time // of the credentials that it brought, zero if it failed
+	Expiration time.Time // of the new credentials, zero if it failed
 }
 
-// attempts returns those that a log tells of, each with the time at which it
-// ended.
+// attempts returns the attempts in a log, each with the time at which it ended.
 func attempts(log fmt.Stringer) (all []attempt) {
 	for line := range strings.Lines(log.String()) {
 		var a attempt
@@ -168,8 +165,8 @@ func attempts(log fmt.Stringer) (all []attempt) {
 	return all
 }
 
-// requests returns the attempts that STS knows, each with the time at which it
-// began. Credentials that were never served count as none.
+// requests returns the attempts that reached STS, each with the time at which it started.
+// An attempt whose credentials were never served counts as failed.
 func (o *observer) requests() (all []attempt) {
 	issued := o.world.sts.Credentials()
 	for _, r := range o.world.sts.Requests() {
@@ -185,9 +182,9 @@ func (o *observer) requests() (all []attempt) {
 	return all
 }
 
-// checkSpacing sees to P5: after a success, half of the lifetime passes, and
-// five seconds at the least; after the nth failure in a row, half of 2^(n-1)
-// seconds, or five seconds if there is a new token.
+// checkSpacing checks P5: after a success at least half of the lifetime passes, and at
+// least five seconds; after the nth failure in a row half of 2^(n-1) seconds, or five
+// seconds if there is a new token.
 func checkSpacing(t *testing.T, source string, calls []attempt) {
 	t.Helper()
 	failures := 0
@@ -201,14 +198,14 @@ func checkSpacing(t *testing.T, source string, calls []attempt) {
 			failures = 0
 		}
 		if i+1 < len(calls) && calls[i+1].Time.Sub(call.Time) < least-slack/4 {
-			t.Errorf("P5: by %s, attempt %d came %v after the one before, want %v", source, i+2, calls[i+1].Time.Sub(call.Time), least)
+			t.Errorf("P5: by %s, attempt %d came %v after the previous one, want at least %v", source, i+2, calls[i+1].Time.Sub(call.Time), least)
 		}
 	}
 }
 
-// checkBeginnings sees to P4: that before 65 % of a lifetime are over, STS is
-// called, or the log says that it could not be.
-func (o *observer) checkBeginnings(t *testing.T, requests, logged []attempt) {
+// checkRefreshes checks P4: before 65 % of a lifetime are over, STS is called, or the log
+// says why it could not be.
+func (o *observer) checkRefreshes(t *testing.T, requests, logged []attempt) {
 	t.Helper()
 	for _, granted := range requests {
 		lifetime := granted.Expiration.Sub(granted.Time)
@@ -216,21 +213,21 @@ func (o *observer) checkBeginnings(t *testing.T, requests, logged []attempt) {
 		if lifetime < 10*time.Second || due.end.After(time.Now().Add(-slack)) || slices.ContainsFunc(o.excuses, due.overlaps) {
 			continue
 		}
-		begun := func(a attempt) bool { return a.Time.After(granted.Time) && a.Time.Before(due.end) }
+		started := func(a attempt) bool { return a.Time.After(granted.Time) && a.Time.Before(due.end) }
 		failed := func(a attempt) bool {
 			if a.Code == "timeout" {
 				a.Time = a.Time.Add(-10 * time.Second)
 			}
-			return a.Code != "" && begun(a)
+			return a.Code != "" && started(a)
 		}
-		if !slices.ContainsFunc(requests, begun) && !slices.ContainsFunc(logged, failed) {
-			t.Errorf("P4: credentials of %v, with a lifetime of %v, were not renewed by %v", granted.Time, lifetime, due.end)
+		if !slices.ContainsFunc(requests, started) && !slices.ContainsFunc(logged, failed) {
+			t.Errorf("P4: for the credentials of %v, with a lifetime of %v, no refresh had started by %v", granted.Time, lifetime, due.end)
 		}
 	}
 }
 
-// metric returns the value of a metric by its name with its labels, 0 if there
-// is none.
+// metric returns the value of a metric, by its name with its labels, or 0 if it is
+// missing.
 func metric(metrics, name string) float64 {
 	for scanner := bufio.NewScanner(strings.NewReader(metrics)); scanner.Scan(); {
 		if value, ok := strings.CutPrefix(scanner.Text(), name+" "); ok {
