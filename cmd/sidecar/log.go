@@ -16,7 +16,7 @@ const (
 )
 
 // logWriter is a log that never blocks the writer: while nobody reads its lines, it drops
-// new ones and counts them. When a node's disk is full, the container runtime may stop
+// new ones. It counts what is lost. When a node's disk is full, the container runtime may stop
 // reading the output of containers, and a process that wrote to the pipe directly would
 // block for ever. It is safe for concurrent use.
 type logWriter struct {
@@ -32,7 +32,7 @@ func newLogWriter(w io.Writer) *logWriter {
 		flushed: make(chan struct{}),
 		dropped: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "irsa_sidecar_log_lines_dropped_total",
-			Help: "Log lines that were dropped because nobody read the log.",
+			Help: "Log lines that were lost because nobody read them.",
 		}),
 	}
 	go func() {
@@ -41,7 +41,9 @@ func newLogWriter(w io.Writer) *logWriter {
 				close(l.flushed)
 				return
 			}
-			w.Write(line) // a failure cannot be reported anywhere
+			if _, err := w.Write(line); err != nil {
+				l.dropped.Inc()
+			}
 		}
 	}()
 	return l

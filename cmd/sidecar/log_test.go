@@ -68,3 +68,15 @@ func TestLogWriterFlushesWithoutAReader(t *testing.T) {
 	l.Write([]byte("never read\n"))
 	l.flush() // must return, or the test times out
 }
+
+// A line that cannot be written is lost, too: the reader of the pipe is gone.
+func TestLogWriterCountsLinesWithoutAReader(t *testing.T) {
+	r, w := io.Pipe()
+	r.Close()
+	l := newLogWriter(w)
+	l.Write([]byte("lost\n"))
+	l.flush()
+	if got := testutil.ToFloat64(l.dropped); got != 1 {
+		t.Errorf("%v lines counted as dropped, want 1", got)
+	}
+}
