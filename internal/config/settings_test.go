@@ -171,7 +171,7 @@ func TestTreeNamesOnlyKnownSettings(t *testing.T) {
 	}
 }
 
-// Manifests and README contain the defaults that they rely on.
+// Manifests and documents contain the defaults that they rely on.
 func TestManifestsHaveTheDefaults(t *testing.T) {
 	table := settings()
 	uri := "http://" + table[keyListen].standard + table[keyPath].standard
@@ -182,6 +182,8 @@ func TestManifestsHaveTheDefaults(t *testing.T) {
 		"../../deploy/inject/policy.yaml":         {uri, "containerPort: " + adminPort},
 		"../../deploy/guard/pod.yaml":             {port, adminPort},
 		"../../README.md":                         {uri},
+		"../../docs/install.md":                   {uri, "containerPort: " + adminPort},
+		"../../docs/endpoints.md":                 {uri},
 	} {
 		raw, err := os.ReadFile(file)
 		if err != nil {
@@ -198,7 +200,7 @@ func TestManifestsHaveTheDefaults(t *testing.T) {
 // tree returns the manifests and documents.
 func tree(t *testing.T) map[string]string {
 	files := map[string]string{}
-	for _, root := range []string{"../../deploy", "../../docs", "../../README.md", "../../SECURITY.md"} {
+	for _, root := range []string{"../../deploy", "../../docs", "../../README.md", "../../SECURITY.md", "../../CONTRIBUTING.md", "../../CHANGELOG.md", "../../test/README.md"} {
 		err := filepath.WalkDir(root, func(name string, entry fs.DirEntry, err error) error {
 			if err != nil || entry.IsDir() || !slices.Contains([]string{".md", ".yaml"}, filepath.Ext(name)) {
 				return err

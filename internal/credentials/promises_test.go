@@ -15,7 +15,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestPromises tries to break the promises of docs/reliability.md with random histories.
+// TestPromises tries to break the promises of docs/guarantees.md with random histories.
 // It shrinks a history that breaks one, and prints it.
 func TestPromises(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {

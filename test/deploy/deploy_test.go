@@ -89,35 +89,35 @@ func TestSchemas(t *testing.T) {
 	}
 }
 
-// The pod in README matches the Component's output.
-func TestReadme(t *testing.T) {
-	b, err := os.ReadFile("../../README.md")
+// The pod in docs/install.md matches the Component's output.
+func TestInstallDocument(t *testing.T) {
+	b, err := os.ReadFile("../../docs/install.md")
 	if err != nil {
 		t.Fatal(err)
 	}
 	_, rest, _ := strings.Cut(string(b), "```yaml\n")
 	text, _, ok := strings.Cut(rest, "```")
 	if !ok {
-		t.Fatal("README has no YAML")
+		t.Fatal("docs/install.md has no YAML")
 	}
-	var readme, component core.PodSpec
+	var document, component core.PodSpec
 	if object, ok := decode(t, []byte(text)).(*core.Pod); ok {
-		readme = object.Spec
+		document = object.Spec
 	}
 	for _, object := range build(t, root+"/examples/without-webhook") {
 		if _, pod := template(object); pod != nil {
 			component = pod.Spec
 		}
 	}
-	if len(readme.InitContainers) != 1 || !equality.Semantic.DeepEqual(readme.InitContainers, component.InitContainers) {
-		t.Errorf("README has the sidecar\n%v\nthe Component produces\n%v", readme.InitContainers, component.InitContainers)
+	if len(document.InitContainers) != 1 || !equality.Semantic.DeepEqual(document.InitContainers, component.InitContainers) {
+		t.Errorf("docs/install.md has the sidecar\n%v\nthe Component produces\n%v", document.InitContainers, component.InitContainers)
 	}
-	if !equality.Semantic.DeepEqual(readme.Volumes, component.Volumes) {
-		t.Errorf("README has the volumes\n%v\nthe Component produces\n%v", readme.Volumes, component.Volumes)
+	if !equality.Semantic.DeepEqual(document.Volumes, component.Volumes) {
+		t.Errorf("docs/install.md has the volumes\n%v\nthe Component produces\n%v", document.Volumes, component.Volumes)
 	}
-	got, want := environment(readme.Containers[0]), environment(component.Containers[0])
+	got, want := environment(document.Containers[0]), environment(component.Containers[0])
 	delete(want, "AWS_DEFAULT_REGION")
 	if !maps.Equal(got, want) {
-		t.Errorf("README has the variables %v, the Component produces %v", got, want)
+		t.Errorf("docs/install.md has the variables %v, the Component produces %v", got, want)
 	}
 }

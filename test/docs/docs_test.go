@@ -1,8 +1,9 @@
-// Package docs checks that the links in the documents are valid, and that a link to a
-// test leads to that test.
+// Package docs checks that the links in the documents are valid, that a link to a test
+// leads to that test, and that README leads to every document.
 package docs
 
 import (
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -11,6 +12,8 @@ import (
 	"testing"
 )
 
+const root = "../.."
+
 var (
 	link     = regexp.MustCompile(`\[([^\]]*)\]\(([^)\s]+)\)`)
 	testName = regexp.MustCompile(`^(Test|Fuzz)[A-Z]\w*$`)
@@ -18,17 +21,7 @@ var (
 )
 
 func TestLinks(t *testing.T) {
-	documents, err := filepath.Glob("../../*.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, pattern := range []string{"../../docs/*.md", "../../deploy/*.md"} {
-		more, err := filepath.Glob(pattern)
-		if err != nil {
-			t.Fatal(err)
-		}
-		documents = append(documents, more...)
-	}
+	documents := documents(t)
 	links := 0
 	for _, document := range documents {
 		for _, l := range link.FindAllStringSubmatch(read(t, document), -1) {
@@ -39,9 +32,68 @@ func TestLinks(t *testing.T) {
 			checkLink(t, document, l[1], l[2])
 		}
 	}
-	if links < 50 {
+	if links < 200 {
 		t.Errorf("only %d links in %q", links, documents)
 	}
+}
+
+// Every document can be reached from README by links.
+func TestEveryDocumentIsLinked(t *testing.T) {
+	linked := map[string]bool{}
+	var follow func(document string)
+	follow = func(document string) {
+		if linked[document] {
+			return
+		}
+		linked[document] = true
+		for _, l := range link.FindAllStringSubmatch(read(t, document), -1) {
+			path, _, _ := strings.Cut(l[2], "#")
+			if filepath.Ext(path) == ".md" && !strings.Contains(path, "://") {
+				follow(filepath.Join(filepath.Dir(document), path))
+			}
+		}
+	}
+	follow(root + "/README.md")
+	for _, document := range documents(t) {
+		if !linked[document] {
+			t.Errorf("no link leads from README.md to %s", document)
+		}
+	}
+}
+
+// The first screen of README has what a reader decides by.
+func TestReadme(t *testing.T) {
+	readme := read(t, root+"/README.md")
+	if lines := strings.Count(readme, "\n"); lines > 160 {
+		t.Errorf("README.md has %d lines, the most is 160", lines)
+	}
+	screen := string([]rune(readme)[:3000])
+	for _, want := range []string{"```mermaid", "## Do I need it?", "## Quick start", "kubectl apply -k", "## Verify", "go run ./test/demo", "go test ./..."} {
+		if !strings.Contains(screen, want) {
+			t.Errorf("the first 3,000 characters of README.md lack %s", want)
+		}
+	}
+}
+
+// documents returns the documents of the project. Those of test/conformance are
+// templates for docs.
+func documents(t *testing.T) (all []string) {
+	t.Helper()
+	err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case entry.IsDir() && (strings.HasPrefix(entry.Name(), ".git") || path == filepath.FromSlash(root+"/test/conformance")):
+			return filepath.SkipDir
+		case filepath.Ext(path) == ".md":
+			all = append(all, path)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
 }
 
 func checkLink(t *testing.T, document, text, target string) {

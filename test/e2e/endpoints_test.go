@@ -24,7 +24,7 @@ const (
 	// netAdmin is the securityContext of irsa-sidecar-link-local.
 	netAdmin = `{runAsUser: 0, runAsNonRoot: false, readOnlyRootFilesystem: true, allowPrivilegeEscalation: false, capabilities: {drop: [ALL], add: [NET_ADMIN]}, seccompProfile: {type: RuntimeDefault}}`
 
-	// podSecurityMessage is part of the pod security refusal quoted in deploy/README.md.
+	// podSecurityMessage is part of the pod security refusal quoted in docs/endpoints.md.
 	podSecurityMessage = `container "irsa-sidecar-link-local" must not include "NET_ADMIN" in securityContext.capabilities.add`
 )
 
@@ -147,12 +147,12 @@ func killSandbox(t *testing.T, uid string) {
 // message.
 func TestEndpointsAndPodSecurity(t *testing.T) {
 	t.Parallel()
-	readme, err := os.ReadFile(filepath.Join(shared.deploy, "README.md"))
+	document, err := os.ReadFile(filepath.Join("..", "..", "docs", "endpoints.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if text := strings.Join(strings.Fields(string(readme)), " "); !strings.Contains(text, podSecurityMessage) {
-		t.Errorf("deploy/README.md does not contain: %s", podSecurityMessage)
+	if text := strings.Join(strings.Fields(string(document)), " "); !strings.Contains(text, podSecurityMessage) {
+		t.Errorf("docs/endpoints.md does not contain: %s", podSecurityMessage)
 	}
 	for _, level := range []string{"baseline", "restricted"} {
 		t.Run(level, func(t *testing.T) {

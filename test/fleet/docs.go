@@ -10,7 +10,7 @@ import (
 
 const (
 	// page is the document with the tables, between two marker lines.
-	page  = "reliability.md"
+	page  = "scale.md"
 	begin = "<!-- fleet: made by go run ./test/fleet -->"
 	end   = "<!-- end of fleet -->"
 )

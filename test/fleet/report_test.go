@@ -47,7 +47,7 @@ func TestDocs(t *testing.T) {
 		want    string // after write
 		wantErr string // of write
 	}{
-		{"no page", "", "", "reliability.md: no such file"},
+		{"no page", "", "", "scale.md: no such file"},
 		{"no markers", "head\n", "head\n", "has no lines"},
 		{"no end marker", "head\n" + begin + "\n", "head\n" + begin + "\n", "has no lines"},
 		{"empty", "head\n" + begin + "\n" + end + "\ntail\n", fresh, ""},

@@ -89,13 +89,13 @@ func TestPodMonitorSelectsTheSidecarsPort(t *testing.T) {
 	if len(spec.PodMetricsEndpoints) != 1 || spec.PodMetricsEndpoints[0].Port == nil {
 		t.Fatalf("want one endpoint with a port name, got %+v", spec.PodMetricsEndpoints)
 	}
-	readme, err := os.ReadFile(root + "/README.md")
+	install, err := os.ReadFile(root + "/docs/install.md")
 	if err != nil {
 		t.Fatal(err)
 	}
 	port := fmt.Sprintf("{name: %s, containerPort: 9912}", *spec.PodMetricsEndpoints[0].Port)
-	if !strings.Contains(string(readme), port) {
-		t.Errorf("README.md does not contain the port %s", port)
+	if !strings.Contains(string(install), port) {
+		t.Errorf("docs/install.md does not contain the port %s", port)
 	}
 }
 
