@@ -31,7 +31,7 @@ const (
 )
 
 // observer keeps requesting credentials from a sidecar, as an SDK does, and checks every
-// answer against the promises of docs/reliability.md, so that the test of a fault only
+// answer against the promises of docs/guarantees.md, so that the test of a fault only
 // has to cause the fault:
 //
 //	P1  Credentials, once obtained, are served until their last second, whatever

@@ -1,4 +1,4 @@
-// Command mutants breaks each promise of docs/reliability.md on purpose and checks that a
+// Command mutants breaks each promise of docs/guarantees.md on purpose and checks that a
 // test which the document links for that promise fails. Every patch in this directory is a
 // mutant; its name begins with the promise that it breaks.
 //
@@ -23,7 +23,7 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-const document = "docs/reliability.md"
+const document = "docs/guarantees.md"
 
 // atATime is how many mutants are tried at a time: the tests of faults mostly wait.
 const atATime = 2
