@@ -4,58 +4,65 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
-func (s *suite) docsPath() string {
-	return filepath.Join(s.dir, "..", "..", "docs", "compatibility.md")
+func (s *suite) docsDir() string {
+	return filepath.Join(s.dir, "..", "..", "docs", "compatibility")
 }
 
-// checkDocs returns an error unless docs/compatibility.md is up to date with
-// results.json, releases.txt, compatibility.md and findings.md.
+// checkDocs returns an error unless docs/compatibility is up to date with
+// results.json, releases.txt, templates and findings.
 func (s *suite) checkDocs() error {
-	want, err := s.docs()
+	pages, err := s.docs()
 	if err != nil {
 		return err
 	}
-	got, err := os.ReadFile(s.docsPath())
+	files, err := filepath.Glob(filepath.Join(s.docsDir(), "*"))
 	if err != nil {
 		return err
 	}
-	if !bytes.Equal(got, want) {
-		return errors.New("docs/compatibility.md is stale: run test/conformance/run --update")
+	var stale []string
+	for _, file := range files {
+		if _, ok := pages[filepath.Base(file)]; !ok {
+			stale = append(stale, filepath.Base(file))
+		}
+	}
+	for name, want := range pages {
+		if got, err := os.ReadFile(filepath.Join(s.docsDir(), name)); err != nil || string(got) != want {
+			stale = append(stale, name)
+		}
+	}
+	if len(stale) > 0 {
+		return fmt.Errorf("stale in docs/compatibility: %s: run test/conformance/run --docs --update", strings.Join(stale, ", "))
 	}
 	return nil
 }
 
-// docs returns docs/compatibility.md. Its template is compatibility.md in this
-// directory, which has placeholders for two tables and for findings.md.
-func (s *suite) docs() ([]byte, error) {
-	text, err := os.ReadFile(filepath.Join(s.dir, "compatibility.md"))
+// writeDocs replaces docs/compatibility.
+func (s *suite) writeDocs() error {
+	pages, err := s.docs()
 	if err != nil {
-		return nil, err
+		return err
 	}
-	loopback, err := s.table(loopbackCases())
-	if err != nil {
-		return nil, err
+	if err := errors.Join(os.RemoveAll(s.docsDir()), os.MkdirAll(s.docsDir(), 0o755)); err != nil {
+		return err
 	}
-	linkLocal, err := s.table(linkLocalCases())
-	if err != nil {
-		return nil, err
+	for name, text := range pages {
+		if err := os.WriteFile(filepath.Join(s.docsDir(), name), []byte(text), 0o644); err != nil {
+			return err
+		}
 	}
-	findings, err := os.ReadFile(filepath.Join(s.dir, "findings.md"))
-	if err != nil {
-		return nil, err
-	}
-	text = bytes.Replace(text, []byte("{{loopback}}\n"), loopback, 1)
-	text = bytes.Replace(text, []byte("{{link-local}}\n"), linkLocal, 1)
-	return bytes.Replace(text, []byte("{{findings}}\n"), findings, 1), nil
+	return nil
 }
 
-// table returns the recorded verdicts of all releases for cases.
-func (s *suite) table(cases []testCase) ([]byte, error) {
+// docs returns the files of docs/compatibility: one page per language, and README.md,
+// which explains the cases and the verdicts.
+func (s *suite) docs() (map[string]string, error) {
 	releases, err := s.choose(options{})
 	if err != nil {
 		return nil, err
@@ -64,35 +71,131 @@ func (s *suite) table(cases []testCase) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	var b bytes.Buffer
-	row := func(cells []string) { fmt.Fprintf(&b, "| %s |\n", strings.Join(cells, " | ")) }
-	header := []string{"language", "package", "release"}
-	for _, c := range cases {
-		header = append(header, c.name)
-		fmt.Fprintf(&b, "- **%s**: %s\n", c.name, c.title)
-	}
-	b.WriteByte('\n')
-	row(header)
-	row(strings.Split(strings.Repeat("---,", len(header)-1)+"---", ","))
-	for _, r := range releases {
-		verdicts, ok := known[r.String()]
-		if !ok {
-			return nil, fmt.Errorf("results.json has no verdicts for %s: run test/conformance/run --update --client %q", r, r)
+	pages := make(map[string]string)
+	var index strings.Builder
+	index.WriteString("| language | package | releases |\n|---|---|---|\n")
+	for _, sameLanguage := range groups(releases, release.language) {
+		language := sameLanguage[0].language()
+		f, err := s.findings(language)
+		if err != nil {
+			return nil, err
 		}
-		row(cells(r, verdicts, cases))
+		var tables []string
+		for _, samePackage := range groups(sameLanguage, func(r release) string { return r.Package }) {
+			table, err := resultTable(samePackage, known)
+			if err != nil {
+				return nil, err
+			}
+			tables = append(tables, table)
+			fmt.Fprintf(&index, "| [%s](%s.md) | %s | %s |\n", f.title, language, samePackage[0].Package, strings.Join(titles(samePackage), ", "))
+		}
+		pages[language+".md"], err = s.fill("language.md",
+			"title", f.title, "results", strings.Join(tables, "\n"), "findings", f.text)
+		if err != nil {
+			return nil, err
+		}
 	}
-	return b.Bytes(), nil
+	pages["README.md"], err = s.fill("README.md",
+		"releases", index.String(), "loopback", caseList(loopbackCases()), "link-local", caseList(linkLocalCases()))
+	return pages, err
 }
 
-func cells(r release, verdicts map[string]string, cases []testCase) []string {
-	version := r.Version
-	if r.marked("legacy") {
-		version = "**" + version + "**"
+// groups splits releases into groups with the same key, in the order of the first
+// release of each.
+func groups(releases []release, key func(release) string) [][]release {
+	var all [][]release
+	for _, r := range releases {
+		i := slices.IndexFunc(all, func(g []release) bool { return key(g[0]) == key(r) })
+		if i < 0 {
+			i, all = len(all), append(all, nil)
+		}
+		all[i] = append(all[i], r)
 	}
-	cells := []string{r.Language, r.Package, version}
+	return all
+}
+
+// findings is what is known about a language that the verdicts do not show.
+type findings struct{ title, text string }
+
+// findings reads a file whose first line is the title of the language's page.
+func (s *suite) findings(language string) (findings, error) {
+	content, err := os.ReadFile(filepath.Join(s.dir, "findings", language+".md"))
+	if err != nil {
+		return findings{}, err
+	}
+	heading, text, _ := strings.Cut(string(content), "\n\n")
+	title, ok := strings.CutPrefix(heading, "# ")
+	if !ok {
+		return findings{}, fmt.Errorf("findings/%s.md: want a title in the first line", language)
+	}
+	return findings{title, text}, nil
+}
+
+// fill returns a template with its placeholders replaced: pairs are their names and
+// texts.
+func (s *suite) fill(template string, pairs ...string) (string, error) {
+	content, err := os.ReadFile(filepath.Join(s.dir, "templates", template))
+	if err != nil {
+		return "", err
+	}
+	for i := 0; i < len(pairs); i += 2 {
+		placeholder := []byte("{{" + pairs[i] + "}}")
+		content = bytes.Replace(content, placeholder, []byte(strings.TrimSpace(pairs[i+1])), 1)
+	}
+	return string(content), nil
+}
+
+func caseList(cases []testCase) string {
+	var b strings.Builder
 	for _, c := range cases {
-		verdict, _, _ := strings.Cut(verdicts[c.name], ": ") // without the reason of an n/a
-		cells = append(cells, verdict)
+		fmt.Fprintf(&b, "- **%s**: %s\n", c.name, c.title)
 	}
-	return cells
+	return b.String()
+}
+
+// resultTable returns the recorded verdicts of the releases of a package, a row per
+// case. Cases that apply to none of them are below the table, with the reason.
+func resultTable(releases []release, known results) (string, error) {
+	var table strings.Builder
+	fmt.Fprintf(&table, "### %s\n\n| case | %s |\n", releases[0].Package, strings.Join(titles(releases), " | "))
+	fmt.Fprintf(&table, "|---|%s\n", strings.Repeat("---|", len(releases)))
+	skipped := make(map[string][]string) // cases by reason
+	for _, c := range cases() {
+		var verdicts []string
+		for _, r := range releases {
+			verdict, ok := known[r.String()][c.name]
+			if !ok {
+				return "", fmt.Errorf("results.json has no verdict for %s, %s: run test/conformance/run --update --client %q", r, c.name, r)
+			}
+			verdicts = append(verdicts, verdict)
+		}
+		reason, isSkipped := strings.CutPrefix(verdicts[0], "n/a: ")
+		if isSkipped && len(slices.Compact(slices.Clone(verdicts))) == 1 {
+			skipped[reason] = append(skipped[reason], c.name)
+			continue
+		}
+		for i := range verdicts {
+			verdicts[i], _, _ = strings.Cut(verdicts[i], ": ")
+		}
+		fmt.Fprintf(&table, "| %s | %s |\n", c.name, strings.Join(verdicts, " | "))
+	}
+	for _, reason := range slices.Sorted(maps.Keys(skipped)) {
+		fmt.Fprintf(&table, "\nNot applicable (%s): %s.\n", reason, strings.Join(skipped[reason], ", "))
+	}
+	return table.String(), nil
+}
+
+// titles returns the versions of releases, the last without web identity in bold.
+func titles(releases []release) (all []string) {
+	for _, r := range releases {
+		title := r.Version
+		if r.marked("legacy") {
+			title = "**" + title + "**"
+		}
+		if _, runtime, ok := strings.Cut(r.Language, "("); ok {
+			title += " (" + runtime
+		}
+		all = append(all, title)
+	}
+	return all
 }

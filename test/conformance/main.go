@@ -7,8 +7,8 @@
 //
 // Start it with the script run in this directory. Each line of releases.txt is a
 // release. The directory clients contains the drivers, the programs that use the
-// SDKs. Verdicts are recorded in results.json, from which docs/compatibility.md is
-// generated.
+// SDKs. Verdicts are recorded in results.json, from which docs/compatibility is
+// generated, together with templates and findings.
 package main
 
 import (
@@ -38,8 +38,8 @@ type options struct {
 	quick  bool   // only the quick releases and the fast cases
 	client string // only releases whose name contains this
 	name   string // only this case
-	update bool   // write the verdicts to results.json and docs/compatibility.md
-	docs   bool   // only check that docs/compatibility.md is up to date
+	update bool   // write the verdicts to results.json and docs/compatibility
+	docs   bool   // only check that docs/compatibility is up to date, or write it
 	inside bool   // this process has its own namespaces: test one release
 }
 
@@ -50,8 +50,8 @@ func parse(args []string, stderr io.Writer) (o options, err error) {
 	flags.BoolVar(&o.quick, "quick", false, "run only the releases marked quick (or those selected by --client), and only the fast cases")
 	flags.StringVar(&o.client, "client", "", "run only the releases whose `\"language package version\"` contains this text")
 	flags.StringVar(&o.name, "case", "", "run only the case with this name")
-	flags.BoolVar(&o.update, "update", false, "write results.json and docs/compatibility.md instead of comparing with results.json")
-	flags.BoolVar(&o.docs, "docs", false, "only check that docs/compatibility.md matches results.json")
+	flags.BoolVar(&o.update, "update", false, "write results.json and docs/compatibility instead of comparing with results.json")
+	flags.BoolVar(&o.docs, "docs", false, "only check that docs/compatibility matches results.json, or with --update write it")
 	flags.BoolVar(&o.inside, "inside", false, "for internal use")
 	if err := flags.Parse(args); err != nil {
 		return o, err
@@ -72,11 +72,14 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 	case o.inside:
 		return inside(ctx, os.Stdin, stdout, stderr)
 	}
-	suite, err := newSuite(getenv, stdout, stderr)
+	suite, err := newSuite(ctx, getenv, stdout, stderr)
 	if err != nil {
 		return err
 	}
-	if o.docs {
+	switch {
+	case o.docs && o.update:
+		return suite.writeDocs()
+	case o.docs:
 		return suite.checkDocs()
 	}
 	releases, err := suite.choose(o)

@@ -21,6 +21,12 @@ type release struct {
 
 func (r release) String() string { return r.Language + " " + r.Package + " " + r.Version }
 
+// language returns the language without the version of its runtime.
+func (r release) language() string {
+	language, _, _ := strings.Cut(r.Language, "(")
+	return language
+}
+
 func (r release) marked(mark string) bool { return slices.Contains(r.Marks, mark) }
 
 // readReleases reads a file of releases.

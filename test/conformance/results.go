@@ -67,7 +67,7 @@ func (s *suite) compare(seen results) error {
 }
 
 // update records the verdicts in results.json, drops releases that are no longer
-// listed, and writes docs/compatibility.md.
+// listed, and writes docs/compatibility.
 func (s *suite) update(seen results) error {
 	known, err := s.readResults()
 	if err != nil {
@@ -93,9 +93,5 @@ func (s *suite) update(seen results) error {
 	if err := os.WriteFile(filepath.Join(s.dir, "results.json"), append(content, '\n'), 0o644); err != nil {
 		return err
 	}
-	docs, err := s.docs()
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(s.docsPath(), docs, 0o644)
+	return s.writeDocs()
 }

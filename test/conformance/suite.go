@@ -14,6 +14,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"irsa-sidecar/test/harness"
 )
 
 // suite holds what all releases share.
@@ -25,10 +27,10 @@ type suite struct {
 	err     io.Writer
 }
 
-func newSuite(getenv func(string) string, out, err io.Writer) (*suite, error) {
-	root, rootErr := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "irsa-sidecar").Output()
+func newSuite(ctx context.Context, getenv func(string) string, out, err io.Writer) (*suite, error) {
+	root, rootErr := harness.Root(ctx)
 	if rootErr != nil {
-		return nil, fmt.Errorf("finding the module irsa-sidecar: %w: start this with test/conformance/run", rootErr)
+		return nil, rootErr
 	}
 	cache := getenv("CONFORMANCE_CACHE")
 	if cache == "" {
@@ -39,7 +41,7 @@ func newSuite(getenv func(string) string, out, err io.Writer) (*suite, error) {
 		cache = filepath.Join(home, "irsa-sidecar-conformance")
 	}
 	return &suite{
-		dir:     filepath.Join(strings.TrimSpace(string(root)), "test", "conformance"),
+		dir:     filepath.Join(root, "test", "conformance"),
 		cache:   cache,
 		sidecar: getenv("SIDECAR"),
 		out:     out,
@@ -93,11 +95,7 @@ func (s *suite) build(ctx context.Context) error {
 		return err
 	}
 	s.sidecar = filepath.Join(s.cache, "sidecar")
-	out, err := exec.CommandContext(ctx, "go", "build", "-C", filepath.Join(s.dir, "..", ".."), "-buildvcs=false", "-o", s.sidecar, "./cmd/sidecar").CombinedOutput()
-	if err != nil {
-		return fmt.Errorf("building the sidecar: %w\n%s", err, out)
-	}
-	return nil
+	return harness.Build(ctx, s.sidecar, "cmd/sidecar")
 }
 
 // home returns the directory in which a release is installed.

@@ -7,16 +7,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
 
+	"irsa-sidecar/test/harness"
 	"irsa-sidecar/test/standin"
 )
 
@@ -32,7 +30,7 @@ type trial struct {
 	ctx     context.Context
 	sts     *standin.STS
 	address string // the address that link-local added to the pod
-	sidecar *exec.Cmd
+	sidecar *harness.Process
 	client  *client
 	log     *os.File // output of sidecar and client
 }
@@ -79,16 +77,18 @@ func (t *trial) try(ctx context.Context, c testCase) (string, error) {
 
 // startSidecar starts the sidecar without waiting for anything.
 func (t *trial) startSidecar(environment ...string) error {
-	t.sidecar = exec.Command(t.job.Sidecar)
-	t.sidecar.Env = append([]string{
+	cmd := exec.Command(t.job.Sidecar)
+	cmd.Env = append([]string{
 		"AWS_ROLE_ARN=" + sidecarRole,
 		"AWS_WEB_IDENTITY_TOKEN_FILE=" + t.world.volume.Path("token"),
 		"AWS_REGION=" + region,
 		"AWS_CA_BUNDLE=" + t.world.bundle,
 		"PATH=" + os.Getenv("PATH"),
 	}, environment...)
-	t.sidecar.Stdout, t.sidecar.Stderr = t.log, t.log
-	return t.sidecar.Start()
+	cmd.Stdout, cmd.Stderr = t.log, t.log
+	p, err := harness.Start(cmd)
+	t.sidecar = p
+	return err
 }
 
 // serve starts the sidecar and waits until it serves credentials.
@@ -103,32 +103,24 @@ func (t *trial) serve(environment ...string) error {
 
 // answers reports whether anything answers at a URL.
 func (t *trial) answers(url string) bool {
-	r, err := http.NewRequestWithContext(t.ctx, http.MethodGet, url, nil)
-	if err != nil {
-		return false
-	}
-	resp, err := http.DefaultClient.Do(r)
-	if err == nil {
-		resp.Body.Close()
-	}
+	_, _, err := harness.Get(t.ctx, url)
 	return err == nil
 }
 
 // until waits until done returns true, or returns an error with the text problem.
 func (t *trial) until(limit time.Duration, problem string, done func() bool) error {
-	for deadline := time.Now().Add(limit); !done(); time.Sleep(20 * time.Millisecond) {
-		if time.Now().After(deadline) {
+	return harness.Await(t.ctx, 20*time.Millisecond, limit, func(context.Context) error {
+		if !done() {
 			return errors.New(problem)
 		}
-	}
-	return nil
+		return nil
+	})
 }
 
-// stopSidecar kills the sidecar with SIGKILL, as the kernel does.
+// stopSidecar kills the sidecar, if it is running.
 func (t *trial) stopSidecar() {
-	if t.sidecar != nil && t.sidecar.Process != nil {
-		t.sidecar.Process.Kill()
-		t.sidecar.Wait()
+	if t.sidecar != nil {
+		t.sidecar.Kill()
 		t.sidecar = nil
 	}
 }
@@ -141,24 +133,10 @@ func (t *trial) end() error {
 	return t.close()
 }
 
-var servedRule = regexp.MustCompile(`(?m)^irsa_sidecar_requests_total\{code="200"\} (\d+)$`)
-
 // served returns how many requests the sidecar has answered with credentials.
 func (t *trial) served() (int, error) {
-	resp, err := http.Get("http://127.0.0.1:9912/metrics")
-	if err != nil {
-		return 0, err
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	if err != nil {
-		return 0, err
-	}
-	match := servedRule.FindSubmatch(body)
-	if match == nil {
-		return 0, errors.New("no irsa_sidecar_requests_total in the metrics")
-	}
-	return strconv.Atoi(string(match[1]))
+	n, err := harness.Metric(t.ctx, "127.0.0.1:9912", `irsa_sidecar_requests_total{code="200"}`)
+	return int(n), err
 }
 
 // client is a program that uses the SDK. It reads questions, one per line, and writes
