@@ -8,12 +8,11 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
+	"irsa-sidecar/test/harness"
 	"irsa-sidecar/test/standin"
 )
 
@@ -53,24 +52,16 @@ func (d *demo) end() error {
 }
 
 func (d *demo) build(ctx context.Context) error {
-	root, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", "irsa-sidecar").Output()
-	if err != nil {
-		return fmt.Errorf("finding the module irsa-sidecar: %w: run the demo from within the module", err)
-	}
 	d.sidecar.binary = filepath.Join(d.dir, "sidecar")
-	d.program.binary = filepath.Join(d.dir, "client")
-	module := strings.TrimSpace(string(root))
-	for _, b := range []struct{ dir, binary, source string }{
-		{module, d.sidecar.binary, "./cmd/sidecar"},
+	d.program.binary = filepath.Join(d.dir, "legacyclient")
+	for _, b := range []struct{ binary, source string }{
+		{d.sidecar.binary, "cmd/sidecar"},
 		// A separate module, so that nothing else has to download that SDK.
-		{filepath.Join(module, "test", "client"), d.program.binary, "."},
+		{d.program.binary, "test/legacyclient"},
 	} {
 		start := time.Now()
-		// Without the VCS stamp, which fails in a checkout owned by another user.
-		cmd := exec.CommandContext(ctx, "go", "build", "-C", b.dir, "-buildvcs=false", "-o", b.binary, b.source)
-		out, err := cmd.CombinedOutput()
-		if err != nil {
-			return fmt.Errorf("building %s: %w\n%s", filepath.Base(b.binary), err, out)
+		if err := harness.Build(ctx, b.binary, b.source); err != nil {
+			return err
 		}
 		d.say("built %s in %s", filepath.Base(b.binary), time.Since(start).Round(100*time.Millisecond))
 	}
@@ -124,15 +115,15 @@ func (d *demo) publish() error {
 // rotate replaces the token and waits for the sidecar to notice.
 func (d *demo) rotate(ctx context.Context) error {
 	const changes = "irsa_sidecar_token_changes_total"
-	if err := d.sidecar.wantMetric(ctx, changes, "0"); err != nil {
+	if err := d.sidecar.wantMetric(ctx, changes, 0); err != nil {
 		return err
 	}
 	if err := d.publish(); err != nil {
 		return err
 	}
 	start := time.Now()
-	err := until(ctx, 50*time.Millisecond, 5*time.Second, func(ctx context.Context) error {
-		return d.sidecar.wantMetric(ctx, changes, "1")
+	err := harness.Await(ctx, 50*time.Millisecond, 5*time.Second, func(ctx context.Context) error {
+		return d.sidecar.wantMetric(ctx, changes, 1)
 	})
 	if err != nil {
 		return err

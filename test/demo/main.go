@@ -116,27 +116,3 @@ func (d *demo) headline() func(string) {
 func (d *demo) say(format string, args ...any) {
 	fmt.Fprintf(d.out, "   "+format+"\n", args...)
 }
-
-// until calls check every period until it returns nil. It returns check's latest
-// error after the limit, or the cause when ctx is done. check must not block
-// indefinitely.
-func until(ctx context.Context, period, limit time.Duration, check func(context.Context) error) error {
-	start := time.Now()
-	tick := time.NewTicker(period)
-	defer tick.Stop()
-	for {
-		err := check(ctx)
-		switch {
-		case err == nil:
-			return nil
-		case ctx.Err() != nil:
-			return context.Cause(ctx)
-		case time.Since(start) > limit:
-			return fmt.Errorf("after %s: %w", limit, err)
-		}
-		select {
-		case <-ctx.Done():
-		case <-tick.C:
-		}
-	}
-}

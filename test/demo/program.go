@@ -10,9 +10,11 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"irsa-sidecar/test/harness"
 )
 
-// program is a running program with an old AWS SDK: see test/client.
+// program is a running program with an old AWS SDK: see test/legacyclient.
 type program struct {
 	binary    string
 	questions io.WriteCloser
@@ -29,8 +31,7 @@ type identity struct {
 
 func (d *demo) startProgram(ctx context.Context) error {
 	p := &d.program
-	life, kill := context.WithCancel(context.Background())
-	cmd := command(life, p.binary, d.stsURL)
+	cmd := command(p.binary, d.stsURL)
 	cmd.Env = []string{
 		"AWS_CONTAINER_CREDENTIALS_FULL_URI=" + d.sidecar.url,
 		"AWS_REGION=" + region,
@@ -41,16 +42,13 @@ func (d *demo) startProgram(ctx context.Context) error {
 	p.questions, err1 = cmd.StdinPipe()
 	p.answers, err2 = cmd.StdoutPipe()
 	if err := errors.Join(err1, err2); err != nil {
-		kill()
 		return err
 	}
 	if err := cmd.Start(); err != nil {
-		kill()
 		return err
 	}
 	d.ends = append(d.ends, func() error {
-		defer kill()
-		defer time.AfterFunc(5*time.Second, kill).Stop()
+		defer time.AfterFunc(5*time.Second, func() { cmd.Process.Kill() }).Stop()
 		p.questions.Close() // makes it exit
 		return cmd.Wait()
 	})
@@ -85,7 +83,7 @@ func (d *demo) awaitRenewal(ctx context.Context) error {
 	before := d.program.identity
 	start, asked := time.Now(), 0
 	var failures []error
-	err := until(ctx, time.Second, 20*time.Second, func(ctx context.Context) error {
+	err := harness.Await(ctx, time.Second, 20*time.Second, func(ctx context.Context) error {
 		asked++
 		now, err := d.program.ask(ctx)
 		if err == nil && now.ARN != before.ARN {

@@ -1,53 +1,54 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strings"
 	"syscall"
 	"time"
+
+	"irsa-sidecar/test/harness"
 )
 
 // sidecar is the real sidecar, as a process.
 type sidecar struct {
+	*harness.Process
 	binary string
-	env    []string
 	url    string // where it serves credentials
 	admin  string // the address of the admin listener
 	log    string // path of the log file
-	done   chan struct{}
 }
 
 func (d *demo) startSidecar(context.Context) error {
-	listen, admin, err := freeAddresses()
+	addresses, err := harness.FreeAddresses(2)
 	if err != nil {
 		return err
 	}
 	s := &d.sidecar
+	listen, admin := addresses[0], addresses[1]
 	s.url, s.admin, s.log = "http://"+listen+"/v1/credentials", admin, filepath.Join(d.dir, "sidecar.log")
-	webhook := []string{
+	cmd := command(s.binary)
+	cmd.Env = []string{
+		// What the EKS webhook sets.
 		"AWS_ROLE_ARN=" + role,
 		"AWS_WEB_IDENTITY_TOKEN_FILE=" + d.volume.Path("token"),
 		"AWS_REGION=" + region,
 		"AWS_DEFAULT_REGION=" + region,
 		"AWS_STS_REGIONAL_ENDPOINTS=regional",
+		// What the demo needs.
+		"AWS_ENDPOINT_URL_STS=" + d.stsURL,
+		"SIDECAR_LISTEN=" + listen,
+		"SIDECAR_ADMIN_LISTEN=" + admin,
 	}
-	s.env = slices.Concat(webhook, []string{
-		"AWS_ENDPOINT_URL_STS=" + d.stsURL, "SIDECAR_LISTEN=" + listen, "SIDECAR_ADMIN_LISTEN=" + admin})
-	if err := d.runSidecar(); err != nil {
+	if err := d.runSidecar(cmd); err != nil {
 		return err
 	}
-	for _, variable := range s.env {
+	for _, variable := range cmd.Env {
 		d.say("%s", variable)
 	}
 	d.say("its log: %s", s.log)
@@ -55,77 +56,49 @@ func (d *demo) startSidecar(context.Context) error {
 }
 
 // runSidecar starts the process and aborts the demo if it exits unexpectedly.
-func (d *demo) runSidecar() error {
-	s := &d.sidecar
-	log, err := os.Create(s.log)
+func (d *demo) runSidecar(cmd *exec.Cmd) error {
+	log, err := os.Create(d.sidecar.log)
 	if err != nil {
 		return err
 	}
 	defer log.Close()
-	ctx, terminate := context.WithCancel(context.Background())
-	cmd := command(ctx, s.binary)
-	cmd.Env, cmd.Stderr = s.env, log
-	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
-	if err := cmd.Start(); err != nil {
-		terminate()
+	cmd.Stderr = log
+	p, err := harness.Start(cmd)
+	if err != nil {
 		return err
 	}
-	s.done = make(chan struct{})
+	d.sidecar.Process = p
 	go func() {
-		_ = cmd.Wait() // ProcessState has the result
-		close(s.done)
+		<-p.Exited()
 		d.abort(fmt.Errorf("the sidecar exited unexpectedly with %s", cmd.ProcessState))
 	}()
 	d.ends = append(d.ends, func() error {
 		start := time.Now()
-		terminate()
-		<-s.done
-		if !cmd.ProcessState.Success() {
-			return fmt.Errorf("stopping the sidecar: want exit status 0, got %s", cmd.ProcessState)
+		state, err := p.Stop()
+		if err == nil && !state.Success() {
+			err = fmt.Errorf("want exit status 0, got %s", state)
 		}
-		d.say("the sidecar stopped with %s, %s after the signal", cmd.ProcessState, time.Since(start).Round(time.Millisecond))
+		if err != nil {
+			return fmt.Errorf("stopping the sidecar: %w", err)
+		}
+		d.say("the sidecar stopped with %s, %s after the signal", state, time.Since(start).Round(time.Millisecond))
 		return nil
 	})
 	return nil
 }
 
 // command returns a command outside the terminal's foreground process group, so that
-// Ctrl-C reaches only the demo, which stops everything in order. A process that does
-// not exit within WaitDelay is killed.
-func command(ctx context.Context, binary string, args ...string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, binary, args...)
+// Ctrl-C reaches only the demo, which stops everything in order.
+func command(binary string, args ...string) *exec.Cmd {
+	cmd := exec.Command(binary, args...)
 	cmd.Dir = filepath.Dir(binary)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	cmd.WaitDelay = 5 * time.Second
 	return cmd
-}
-
-// freeAddresses returns two addresses that were free a moment ago.
-func freeAddresses() (listen, admin string, err error) {
-	a, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", "", err
-	}
-	defer a.Close()
-	b, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", "", err
-	}
-	defer b.Close()
-	return a.Addr().String(), b.Addr().String(), nil
 }
 
 func (d *demo) awaitReady(ctx context.Context) error {
 	start := time.Now()
-	err := until(ctx, 100*time.Millisecond, 10*time.Second, func(ctx context.Context) error {
-		cmd := command(ctx, d.sidecar.binary, "ready")
-		cmd.Env = d.sidecar.env
-		if out, err := cmd.CombinedOutput(); err != nil {
-			return fmt.Errorf("sidecar ready: want exit status 0, got %w: %s", err, bytes.TrimSpace(out))
-		}
-		return nil
-	})
-	if err != nil {
+	if err := harness.Await(ctx, 100*time.Millisecond, 10*time.Second, d.sidecar.Ready); err != nil {
 		return err
 	}
 	d.say("`sidecar ready` exited with status 0, %s after the start", time.Since(start).Round(time.Millisecond))
@@ -133,33 +106,18 @@ func (d *demo) awaitReady(ctx context.Context) error {
 }
 
 // wantMetric returns an error unless the metric has the value want.
-func (s *sidecar) wantMetric(ctx context.Context, name, want string) error {
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+s.admin+"/metrics", nil)
-	if err != nil {
-		return err
+func (s *sidecar) wantMetric(ctx context.Context, name string, want float64) error {
+	got, err := harness.Metric(ctx, s.admin, name)
+	if err == nil && got != want {
+		err = fmt.Errorf("metric %s: want %g, got %g", name, want, got)
 	}
-	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 2 * time.Second} // no proxy
-	resp, err := client.Do(r)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	lines := bufio.NewScanner(io.LimitReader(resp.Body, 1<<20))
-	for lines.Scan() {
-		if got, ok := strings.CutPrefix(lines.Text(), name+" "); ok {
-			if got != want {
-				return fmt.Errorf("metric %s: want %s, got %s", name, want, got)
-			}
-			return nil
-		}
-	}
-	return errors.Join(fmt.Errorf("metric %s: want %s, got none", name, want), lines.Err())
+	return err
 }
 
 // exited reports whether the process has exited.
 func (s *sidecar) exited() bool {
 	select {
-	case <-s.done:
+	case <-s.Exited():
 		return true
 	default:
 		return false

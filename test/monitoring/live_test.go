@@ -23,7 +23,7 @@ func TestQueries(t *testing.T) {
 	t.Cleanup(cancel)
 	start := time.Now()
 	w := newWorld(ctx, t)
-	prom := startPrometheus(ctx, t, w.all())
+	prom := startPrometheus(t, w.all())
 
 	t.Log("waiting for credentials to expire while STS fails")
 	until(ctx, t, time.Minute, func() error {
@@ -89,7 +89,7 @@ func newWorld(ctx context.Context, t *testing.T) *world {
 			lifetime = 20 * time.Second
 		}
 		p.publish(t, lifetime)
-		p.start(ctx, t, binary)
+		p.start(t, binary)
 		// The request waits for the first credentials, so that they exist before the
 		// first scrape.
 		until(ctx, t, 30*time.Second, func() error {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"testing"
 	"time"
@@ -12,15 +13,17 @@ import (
 	monitoringv1 "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
 	"github.com/prometheus/client_golang/api"
 	prometheusv1 "github.com/prometheus/client_golang/api/prometheus/v1"
+
+	"irsa-sidecar/test/harness"
 )
 
 // scrapeInterval is a thirtieth of the usual interval. The sidecars' schedule is just as
 // short.
 const scrapeInterval = "1s"
 
-// startPrometheus runs Prometheus until the test or ctx ends. It scrapes pods, some of
+// startPrometheus runs Prometheus until the test ends. It scrapes pods, some of
 // which may be unreachable, and evaluates the alerts.
-func startPrometheus(ctx context.Context, t *testing.T, pods []*pod) prometheusv1.API {
+func startPrometheus(t *testing.T, pods []*pod) prometheusv1.API {
 	t.Helper()
 	dir := t.TempDir()
 	config, err := json.Marshal(map[string]any{ // JSON is YAML
@@ -35,9 +38,9 @@ func startPrometheus(ctx context.Context, t *testing.T, pods []*pod) prometheusv
 	if err := os.WriteFile(path, config, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	address := freeAddress(t)
-	run(ctx, t, "prometheus.log", nil, find(t, "prometheus"),
-		"--config.file="+path, "--storage.tsdb.path="+filepath.Join(dir, "data"), "--web.listen-address="+address, "--log.level=warn")
+	address := freeAddresses(t, 1)[0]
+	run(t, "Prometheus", exec.Command(find(t, "prometheus"),
+		"--config.file="+path, "--storage.tsdb.path="+filepath.Join(dir, "data"), "--web.listen-address="+address, "--log.level=warn"))
 	client, err := api.NewClient(api.Config{Address: "http://" + address})
 	if err != nil {
 		t.Fatal(err)
@@ -78,20 +81,8 @@ func scrapeConfig(m monitoringv1.PodMonitor, pods []*pod) map[string]any {
 // after limit.
 func until(ctx context.Context, t *testing.T, limit time.Duration, check func() error) {
 	t.Helper()
-	start := time.Now()
-	tick := time.NewTicker(250 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		err := check()
-		if err == nil {
-			return
-		}
-		if time.Since(start) > limit || ctx.Err() != nil {
-			t.Fatalf("after %s: %v", time.Since(start).Round(time.Second), err)
-		}
-		select {
-		case <-ctx.Done():
-		case <-tick.C:
-		}
+	err := harness.Await(ctx, 250*time.Millisecond, limit, func(context.Context) error { return check() })
+	if err != nil {
+		t.Fatal(err)
 	}
 }

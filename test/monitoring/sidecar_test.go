@@ -3,16 +3,14 @@ package monitoring
 import (
 	"context"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"os/exec"
 	"path/filepath"
-	"syscall"
 	"testing"
 	"time"
 
+	"irsa-sidecar/test/harness"
 	"irsa-sidecar/test/standin"
 )
 
@@ -27,10 +25,8 @@ var issuer = standin.NewIssuer("https://issuer.example")
 func buildSidecar(t *testing.T) string {
 	t.Helper()
 	binary := filepath.Join(t.TempDir(), "sidecar")
-	// Without VCS stamping, which fails in a checkout that another user owns.
-	cmd := exec.CommandContext(t.Context(), "go", "build", "-C", root, "-buildvcs=false", "-o", binary, "./cmd/sidecar")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("%s: %v\n%s", cmd, err, out)
+	if err := harness.Build(t.Context(), binary, "cmd/sidecar"); err != nil {
+		t.Fatal(err)
 	}
 	return binary
 }
@@ -46,26 +42,26 @@ type pod struct {
 // newPod returns a pod whose sidecar has not started.
 func newPod(t *testing.T, namespace, name string) *pod {
 	t.Helper()
+	addresses := freeAddresses(t, 2)
 	p := &pod{
 		namespace: namespace, name: name,
 		sts:      standin.NewSTS(issuer),
 		volume:   standin.NewVolume(t.TempDir()),
-		endpoint: freeAddress(t),
-		admin:    freeAddress(t),
+		endpoint: addresses[0],
+		admin:    addresses[1],
 	}
 	p.sts.AddRole(standin.Role{ARN: role})
 	return p
 }
 
-// freeAddress returns an address that was free a moment ago.
-func freeAddress(t *testing.T) string {
+// freeAddresses returns n addresses that were free a moment ago.
+func freeAddresses(t *testing.T, n int) []string {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	addresses, err := harness.FreeAddresses(n)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer ln.Close()
-	return ln.Addr().String()
+	return addresses
 }
 
 // publish replaces the pod's token with a new one that is valid for lifetime.
@@ -76,12 +72,13 @@ func (p *pod) publish(t *testing.T, lifetime time.Duration) {
 	}
 }
 
-// start runs the sidecar until the test or ctx ends.
-func (p *pod) start(ctx context.Context, t *testing.T, binary string) {
+// start runs the sidecar until the test ends.
+func (p *pod) start(t *testing.T, binary string) {
 	t.Helper()
 	sts := httptest.NewServer(p.sts)
 	t.Cleanup(sts.Close)
-	run(ctx, t, p.name+".log", []string{
+	cmd := exec.Command(binary)
+	cmd.Env = []string{
 		"AWS_ROLE_ARN=" + role,
 		"AWS_WEB_IDENTITY_TOKEN_FILE=" + p.volume.Path("token"),
 		"AWS_ENDPOINT_URL_STS=" + sts.URL,
@@ -89,33 +86,24 @@ func (p *pod) start(ctx context.Context, t *testing.T, binary string) {
 		"SIDECAR_LISTEN=" + p.endpoint,
 		"SIDECAR_ADMIN_LISTEN=" + p.admin,
 		"SIDECAR_AUTHORIZATION_TOKEN=" + authorization,
-	}, binary)
+	}
+	run(t, p.name, cmd)
 }
 
-// run runs a program until the test or ctx ends. If the test has failed by then, it logs
-// the end of the program's output.
-func run(ctx context.Context, t *testing.T, log string, env []string, program string, args ...string) {
+// run runs a program until the test ends. If the test has failed by then, it logs the end
+// of the program's output.
+func run(t *testing.T, name string, cmd *exec.Cmd) {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), log)
-	file, err := os.Create(path)
+	p, err := harness.Start(cmd)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer file.Close()
-	ctx, terminate := context.WithCancel(ctx)
-	cmd := exec.CommandContext(ctx, program, args...)
-	cmd.Env, cmd.Stdout, cmd.Stderr = env, file, file
-	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
-	cmd.WaitDelay = 5 * time.Second
-	if err := cmd.Start(); err != nil {
-		terminate()
-		t.Fatal(err)
-	}
 	t.Cleanup(func() {
-		terminate()
-		_ = cmd.Wait() // a sidecar without credentials exits with status 1
-		if text, err := os.ReadFile(path); err == nil && t.Failed() {
-			t.Logf("the end of %s:\n%s", log, text[max(0, len(text)-2000):])
+		if _, err := p.Stop(); err != nil {
+			t.Errorf("%s %v", name, err)
+		}
+		if log := p.Log(); t.Failed() {
+			t.Logf("the end of the log of %s:\n%s", name, log[max(0, len(log)-2000):])
 		}
 	})
 }

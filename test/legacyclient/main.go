@@ -1,12 +1,12 @@
-// Command client is a typical old program: its AWS SDK, of July 2019, is the last
+// Command legacyclient is a typical old program: its AWS SDK, of July 2019, is the last
 // release of its line without web identity.
 //
 // It prints its AWS identity, one line per answer on stdout:
 //
-//	client STS-URL                  once for each line on stdin, always with the
+//	legacyclient STS-URL            once for each line on stdin, always with the
 //	                                same session, like a long-running program whose
 //	                                credentials are renewed
-//	client -every 1s STS-URL        every second, each time with a new session, until
+//	legacyclient -every 1s STS-URL  every second, each time with a new session, until
 //	                                SIGTERM; with -drain 5s for five more seconds;
 //	                                with -times 3 three times, and exit status 1 if
 //	                                one of them failed
@@ -59,7 +59,7 @@ func main() {
 		err = answerLines(flag.Arg(0), os.Stdin, os.Stdout)
 	}
 	if err != nil {
-		fmt.Fprintf(os.Stderr, "client: %v\n", err)
+		fmt.Fprintf(os.Stderr, "legacyclient: %v\n", err)
 		os.Exit(1)
 	}
 }

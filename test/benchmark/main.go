@@ -1,11 +1,11 @@
-// Command cost measures the cost of an idle sidecar (memory, wake-ups, startup
+// Command benchmark measures the cost of an idle sidecar (memory, wake-ups, startup
 // time and binary size) and its latency under load, each compared with a bare
 // net/http server in the same run:
 //
-//	go run ./test/cost                  takes about 80 seconds
-//	go run ./test/cost -minute=10s      watches the idle processes for 10 seconds
-//	go run ./test/cost -load            takes about 85 seconds
-//	go run ./test/cost -load -rounds=1  makes one round
+//	go run ./test/benchmark                  takes about 80 seconds
+//	go run ./test/benchmark -minute=10s      watches the idle processes for 10 seconds
+//	go run ./test/benchmark -load            takes about 85 seconds
+//	go run ./test/benchmark -load -rounds=1  makes one round
 //
 // It exists because every pod pays for its sidecar, so every mebibyte counts by the
 // thousand, and because a figure from one machine says little: the ratios hold
@@ -25,13 +25,13 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"slices"
-	"strings"
 	"syscall"
 	"time"
+
+	"irsa-sidecar/test/harness"
 )
 
 const (
@@ -49,7 +49,7 @@ func main() {
 	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()
 	if err != nil {
-		fmt.Fprintf(os.Stderr, "cost: %v\n", err)
+		fmt.Fprintf(os.Stderr, "benchmark: %v\n", err)
 		os.Exit(1)
 	}
 }
@@ -63,7 +63,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	case err != nil:
 		return err
 	}
-	dir, err := os.MkdirTemp("", "irsa-sidecar-cost-")
+	dir, err := os.MkdirTemp("", "irsa-sidecar-benchmark-")
 	if err != nil {
 		return err
 	}
@@ -78,8 +78,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 		copies = 1
 		sts.standin.SetGrantLifetime(grantLifetime)
 	}
-	sidecar := &kind{pkg: "./cmd/sidecar", env: sts.env, path: "/v1/credentials", delay: answerDelay}
-	bare := &kind{pkg: "./test/cost/bare", path: "/"}
+	sidecar := &kind{source: "cmd/sidecar", env: sts.env, path: "/v1/credentials", delay: answerDelay}
+	bare := &kind{source: "test/benchmark/bare", path: "/"}
 	defer func() { err = errors.Join(err, sidecar.end(), bare.end()) }()
 	for _, k := range []*kind{sidecar, bare} {
 		if err := k.prepare(ctx, dir, copies); err != nil {
@@ -106,7 +106,7 @@ type options struct {
 // parse reads the flags.
 func parse(args []string, stderr io.Writer) (*options, error) {
 	var o options
-	flags := flag.NewFlagSet("cost", flag.ContinueOnError)
+	flags := flag.NewFlagSet("benchmark", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	flags.BoolVar(&o.load, "load", false, "measure under load, and fail if an answer is lost")
 	flags.DurationVar(&o.window, "minute", time.Minute, "how long to watch the idle processes")
@@ -116,14 +116,14 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 		return nil, err
 	}
 	if flags.NArg() > 0 || o.window < time.Second || o.rounds < 1 {
-		return nil, errors.New("usage: cost [-minute DURATION, at least 1s] [-roots FILE] or cost -load [-rounds N] [-roots FILE]")
+		return nil, errors.New("usage: benchmark [-minute DURATION, at least 1s] [-roots FILE] or benchmark -load [-rounds N] [-roots FILE]")
 	}
 	return &o, nil
 }
 
 // kind is a program of which several processes run.
 type kind struct {
-	pkg       string
+	source    string // its directory
 	env       []string
 	path      string        // of its answer
 	delay     time.Duration // of the first answer, caused by STS
@@ -134,16 +134,9 @@ type kind struct {
 // prepare builds the program as for the image and starts that many processes, one
 // after the other.
 func (k *kind) prepare(ctx context.Context, dir string, copies int) error {
-	root, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", "irsa-sidecar").Output()
-	if err != nil {
-		return fmt.Errorf("finding the module irsa-sidecar: %w: run this from within the module", err)
-	}
-	binary := filepath.Join(dir, filepath.Base(k.pkg))
-	build := exec.CommandContext(ctx, "go", "build", "-C", strings.TrimSpace(string(root)),
-		"-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o", binary, k.pkg)
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		return fmt.Errorf("building %s: %w\n%s", k.pkg, err, out)
+	binary := filepath.Join(dir, filepath.Base(k.source))
+	if err := harness.BuildForImage(ctx, binary, k.source); err != nil {
+		return err
 	}
 	info, err := os.Stat(binary)
 	if err != nil {
@@ -153,7 +146,7 @@ func (k *kind) prepare(ctx context.Context, dir string, copies int) error {
 	for range copies {
 		p, err := start(ctx, binary, k.env, k.path)
 		if err != nil {
-			return fmt.Errorf("starting %s: %w", k.pkg, err)
+			return fmt.Errorf("starting %s: %w", k.source, err)
 		}
 		k.processes = append(k.processes, p)
 		p.startTime -= k.delay

@@ -1,11 +1,9 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -14,6 +12,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"irsa-sidecar/test/harness"
 )
 
 // slot is the precision of wake-ups: those within one count as one.
@@ -21,9 +21,8 @@ const slot = 100 * time.Millisecond
 
 // process is a running process and its measurements.
 type process struct {
-	cmd  *exec.Cmd
-	addr string // that it serves on
-	log  bytes.Buffer
+	*harness.Process
+	addr string        // that it serves on
 	ran  time.Duration // up to the last call of runTime
 
 	startTime time.Duration // from its start to its first answer
@@ -36,75 +35,44 @@ type process struct {
 
 // start starts a server and returns when it has answered for the first time.
 func start(ctx context.Context, binary string, env []string, path string) (*process, error) {
-	listen, admin, err := freeAddresses()
+	addresses, err := harness.FreeAddresses(2)
 	if err != nil {
 		return nil, err
 	}
-	p := &process{cmd: exec.Command(binary), addr: listen}
-	p.cmd.Env = append([]string{"SIDECAR_LISTEN=" + listen, "SIDECAR_ADMIN_LISTEN=" + admin}, env...)
-	p.cmd.Stderr = &p.log
-	// Outside the terminal's foreground process group: Ctrl-C reaches only cost.
-	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	listen, admin := addresses[0], addresses[1]
+	cmd := exec.Command(binary)
+	cmd.Env = append([]string{"SIDECAR_LISTEN=" + listen, "SIDECAR_ADMIN_LISTEN=" + admin}, env...)
+	// Outside the terminal's foreground process group: Ctrl-C reaches only benchmark.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	begin := time.Now()
-	if err := p.cmd.Start(); err != nil {
+	running, err := harness.Start(cmd)
+	if err != nil {
 		return nil, err
 	}
+	p := &process{Process: running, addr: listen}
 	if err := awaitAnswer(ctx, "http://"+listen+path); err != nil {
-		return nil, errors.Join(err, p.end(), errors.New(p.log.String()))
+		return nil, errors.Join(err, p.end(), errors.New(p.Log()))
 	}
 	p.startTime = time.Since(begin)
 	return p, nil
 }
 
-// awaitAnswer retries until the answer is 200, and leaves no connection open.
+// awaitAnswer retries until the answer is 200. The period is the precision of the start
+// time.
 func awaitAnswer(ctx context.Context, url string) error {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
-	defer cancel()
-	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}} // no proxy
-	for {
-		r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-		if err != nil {
-			return err
+	return harness.Await(ctx, time.Millisecond, 10*time.Second, func(ctx context.Context) error {
+		status, body, err := harness.Get(ctx, url)
+		if err == nil && status != http.StatusOK {
+			err = fmt.Errorf("status %d: %s", status, body)
 		}
-		resp, err := client.Do(r)
-		if err == nil {
-			resp.Body.Close()
-			if resp.StatusCode == http.StatusOK {
-				return nil
-			}
-			err = errors.New(resp.Status)
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("no answer: %w", err)
-		case <-time.After(time.Millisecond): // the precision of the start time
-		}
-	}
-}
-
-// freeAddresses returns two addresses that were free a moment ago.
-func freeAddresses() (listen, admin string, err error) {
-	a, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", "", err
-	}
-	defer a.Close()
-	b, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", "", err
-	}
-	defer b.Close()
-	return a.Addr().String(), b.Addr().String(), nil
-}
-
-// end stops the process and waits for its exit.
-func (p *process) end() error {
-	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		return err
-	}
-	defer time.AfterFunc(5*time.Second, func() { p.cmd.Process.Kill() }).Stop()
-	_ = p.cmd.Wait() // the bare server dies of the signal
-	return nil
+	})
+}
+
+// end stops the process. How it exits does not matter: the bare server dies of the signal.
+func (p *process) end() error {
+	_, err := p.Stop()
+	return err
 }
 
 // watch lets the processes settle, measures each for window, and then reads its
@@ -156,7 +124,7 @@ func wait(ctx context.Context, until <-chan time.Time) error {
 // runTime returns how long the threads of the process have run since the last
 // call, to the nanosecond: https://docs.kernel.org/scheduler/sched-stats.html
 func (p *process) runTime() (ran time.Duration, err error) {
-	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", p.cmd.Process.Pid))
+	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", p.Pid()))
 	if err != nil {
 		return 0, err
 	}
@@ -174,7 +142,7 @@ func (p *process) runTime() (ran time.Duration, err error) {
 		sum += time.Duration(n)
 	}
 	if sum == 0 {
-		return 0, fmt.Errorf("process %d has no run time: it has exited, or this kernel has no schedstat", p.cmd.Process.Pid)
+		return 0, fmt.Errorf("process %d has no run time: it has exited, or this kernel has no schedstat", p.Pid())
 	}
 	ran, p.ran = sum-p.ran, sum
 	return ran, nil
@@ -182,7 +150,7 @@ func (p *process) runTime() (ran time.Duration, err error) {
 
 // readMemory fills in the memory figures of the process.
 func (p *process) readMemory() error {
-	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
+	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.Pid()))
 	if err != nil {
 		return err
 	}
@@ -194,7 +162,7 @@ func (p *process) readMemory() error {
 			continue
 		}
 		if _, err := fmt.Sscanf(value, "%d kB", field); err != nil {
-			return fmt.Errorf("%s of process %d: %w", name, p.cmd.Process.Pid, err)
+			return fmt.Errorf("%s of process %d: %w", name, p.Pid(), err)
 		}
 		*field <<= 10
 	}

@@ -1,4 +1,4 @@
-module irsa-sidecar/test/client
+module irsa-sidecar/test/legacyclient
 
 go 1.26.0
 

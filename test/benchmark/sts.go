@@ -23,7 +23,7 @@ import (
 )
 
 const (
-	role   = "arn:aws:iam::111122223333:role/cost"
+	role   = "arn:aws:iam::111122223333:role/benchmark"
 	issuer = "https://oidc.eks.eu-west-1.amazonaws.com/id/EXAMPLED539D4633E53DE1B71EXAMPLE"
 
 	tokenName = "token"
@@ -126,7 +126,7 @@ func delayed(next http.Handler) http.Handler {
 func newCertificate() (certificate tls.Certificate, ca []byte, err error) {
 	authority := &x509.Certificate{
 		SerialNumber:          big.NewInt(1),
-		Subject:               pkix.Name{CommonName: "irsa-sidecar test/cost"},
+		Subject:               pkix.Name{CommonName: "irsa-sidecar test/benchmark"},
 		NotAfter:              time.Now().Add(24 * time.Hour),
 		KeyUsage:              x509.KeyUsageCertSign,
 		BasicConstraintsValid: true,
