@@ -18,7 +18,7 @@ const (
 
 	// A failed refresh is repeated after firstBackoff, or later while much lifetime is
 	// left: pods that have time let those go first that have none, when STS grants the
-	// account fewer calls than all of them need (test/fleet, scarcity). Each further
+	// account fewer calls than all of them need (test/simulation, scarcity). Each further
 	// wait is twice as long, up to longestBackoff or, again, longer.
 	firstBackoff   = time.Second
 	longestBackoff = time.Minute

@@ -1,9 +1,9 @@
-// Command fleet simulates the load of many thousand sidecars on STS, and the effect
+// Command simulation shows the load of many thousand sidecars on STS, and the effect
 // of STS outages and quotas on their applications. It compares them with a fleet of
 // programs that renew at a fixed 80 % of the lifetime:
 //
-//	go run ./test/fleet           prints the tables and writes them and the pictures to docs/
-//	go run ./test/fleet -check    fails if docs/ differs
+//	go run ./test/simulation           prints the tables and writes them and the pictures to docs/
+//	go run ./test/simulation -check    fails if docs/ differs
 //
 // It exists because the schedule is designed for fleets, and no test of a single
 // sidecar shows its value. It does not model the sidecar's schedule but calls the
@@ -23,13 +23,13 @@ import (
 
 func main() {
 	if err := run(os.Args[1:], os.Stdout, os.Stderr); err != nil {
-		fmt.Fprintf(os.Stderr, "fleet: %v\n", err)
+		fmt.Fprintf(os.Stderr, "simulation: %v\n", err)
 		os.Exit(1)
 	}
 }
 
 func run(args []string, stdout, stderr io.Writer) error {
-	flags := flag.NewFlagSet("fleet", flag.ContinueOnError)
+	flags := flag.NewFlagSet("simulation", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	check := flags.Bool("check", false, "write nothing, fail if docs/ is stale")
 	switch err := flags.Parse(args); {

@@ -1,6 +1,6 @@
-// Package docs checks that the links in the documents are valid, that a link to a test
+// Package doclinks checks that the links in the documents are valid, that a link to a test
 // leads to that test, and that README leads to every document.
-package docs
+package doclinks
 
 import (
 	"io/fs"

@@ -11,7 +11,7 @@ import (
 const (
 	// page is the document with the tables, between two marker lines.
 	page  = "scale.md"
-	begin = "<!-- fleet: made by go run ./test/fleet -->"
+	begin = "<!-- fleet: made by go run ./test/simulation -->"
 	end   = "<!-- end of fleet -->"
 )
 
@@ -45,7 +45,7 @@ func stale(name string, got []byte, want string) error {
 	if string(got) == want {
 		return nil
 	}
-	return fmt.Errorf("docs/%s is stale: run go run ./test/fleet", name)
+	return fmt.Errorf("docs/%s is stale: run go run ./test/simulation", name)
 }
 
 // page returns the current page, and the page with the tables of r.

@@ -99,7 +99,7 @@ func TestStaleDocs(t *testing.T) {
 				t.Fatal(err)
 			}
 			c.change(t, folder)
-			if err := r.check(folder); !hasError(err, "stale: run go run ./test/fleet") {
+			if err := r.check(folder); !hasError(err, "stale: run go run ./test/simulation") {
 				t.Errorf("check: %v, want an error with the command to run", err)
 			}
 		})
