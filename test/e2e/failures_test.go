@@ -114,21 +114,20 @@ spec:
 	}
 }
 
-// awaitDescription waits until a line of kubectl describe matches want, and returns it.
-func (n *namespace) awaitDescription(want string) (line string) {
+// awaitDescription waits until kubectl describe prints what matches want, and returns the
+// lines of the match.
+func (n *namespace) awaitDescription(want string) (lines string) {
 	n.Helper()
-	rule := regexp.MustCompile(want)
+	rule := regexp.MustCompile(".*(" + want + ").*")
 	until(n.T, 90*time.Second, func() error {
-		description := n.kubectl("describe", "pods", "-l", "app=example")
-		for l := range strings.Lines(description) {
-			if rule.MatchString(l) {
-				line = strings.Join(strings.Fields(l), " ")
-				return nil
-			}
+		match := rule.FindString(n.kubectl("describe", "pods", "-l", "app=example"))
+		if match == "" {
+			return fmt.Errorf("kubectl describe pod prints nothing that matches %s", want)
 		}
-		return fmt.Errorf("kubectl describe pod has no line that matches %s", want)
+		lines = strings.Join(strings.Fields(match), " ")
+		return nil
 	})
-	return line
+	return lines
 }
 
 // firstWarning returns the first line of the sidecar's log with a code and at least level

@@ -129,9 +129,9 @@ func (s *suite) install(ctx context.Context) error {
 	}
 	// The documented place for other settings of the sidecar.
 	err = replaceOnce(filepath.Join(s.deploy, "inject", "policy.yaml"),
-		`{"name": "AWS_REGION", "value": variables.region}`,
-		`{"name": "AWS_REGION", "value": variables.region},
-          {"name": "AWS_ENDPOINT_URL_STS", "value": namespaceObject.metadata.annotations["`+ours+`/sts"]}`)
+		"          // end of settings\n",
+		"          // end of settings\n"+
+			`          {"name": "AWS_ENDPOINT_URL_STS", "value": namespaceObject.metadata.annotations["`+ours+`/sts"]},`+"\n")
 	if err != nil {
 		return err
 	}
@@ -142,7 +142,9 @@ labels: [{pairs: {%[2]s: "true"}}]
 patches:
   - target: {kind: MutatingAdmissionPolicyBinding|ValidatingAdmissionPolicyBinding}
     patch: |
-      - {op: add, path: /spec/matchResources, value: {namespaceSelector: {matchLabels: {%[2]s/%[1]s: "true"}}}}
+      - op: add
+        path: /spec/matchResources
+        value: {namespaceSelector: {matchLabels: {%[2]s/%[1]s: "true"}}, objectSelector: {}, matchPolicy: Equivalent}
 `, part, ours))
 		if err != nil {
 			return err

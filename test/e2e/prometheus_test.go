@@ -107,6 +107,7 @@ spec:
 	if err := applyKustomization(n.Context(), n.name, dir, "resources: [../../../monitoring]\nnamespace: "+n.name+"\n"); err != nil {
 		n.Fatal(err)
 	}
+	checkNoDrift(n.T, dir)
 	var monitor podMonitor
 	decoder := json.NewDecoder(strings.NewReader(n.kubectl("get", "podmonitor", "irsa-sidecar", "-o", "jsonpath={.spec}")))
 	decoder.DisallowUnknownFields() // of the spec: the test would ignore a field that it does not support
