@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	admissionregistration "k8s.io/api/admissionregistration/v1"
 	core "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 )
@@ -89,35 +90,121 @@ func TestSchemas(t *testing.T) {
 	}
 }
 
-// The pod in docs/install.md matches the Component's output.
-func TestInstallDocument(t *testing.T) {
-	b, err := os.ReadFile("../../docs/install.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, rest, _ := strings.Cut(string(b), "```yaml\n")
-	text, _, ok := strings.Cut(rest, "```")
+// The YAML in the documents matches the Component's output.
+func TestDocuments(t *testing.T) {
+	documented, ok := decode(t, documented(t, "pod")).(*core.Pod)
 	if !ok {
-		t.Fatal("docs/install.md has no YAML")
+		t.Fatal("the documents have no pod")
 	}
-	var document, component core.PodSpec
-	if object, ok := decode(t, []byte(text)).(*core.Pod); ok {
-		document = object.Spec
+	component := example(t, "without-webhook")
+	if pod := documented.Spec; len(pod.InitContainers) != 1 || !equality.Semantic.DeepEqual(pod.InitContainers, component.Spec.InitContainers) {
+		t.Errorf("the documents have the sidecar\n%v\nthe Component produces\n%v", pod.InitContainers, component.Spec.InitContainers)
 	}
-	for _, object := range build(t, root+"/examples/without-webhook") {
-		if _, pod := template(object); pod != nil {
-			component = pod.Spec
+	if !equality.Semantic.DeepEqual(documented.Spec.Volumes, component.Spec.Volumes) {
+		t.Errorf("the documents have the volumes\n%v\nthe Component produces\n%v", documented.Spec.Volumes, component.Spec.Volumes)
+	}
+	delete(component.Labels, "app")
+	if !maps.Equal(documented.Labels, component.Labels) {
+		t.Errorf("the documents have the labels %v, the Component produces %v", documented.Labels, component.Labels)
+	}
+	checkDocumentedEnv(t, documented.Spec, component.Spec)
+}
+
+func TestDocumentedEndpoints(t *testing.T) {
+	text := "apiVersion: v1\nkind: Pod\n" + string(documented(t, "link-local"))
+	documented, ok := decode(t, []byte(text)).(*core.Pod)
+	if !ok || len(documented.Spec.InitContainers) != 2 {
+		t.Fatalf("the documents have %v", documented)
+	}
+	component := example(t, "endpoints").Spec
+	if got, want := documented.Spec.InitContainers[0], component.InitContainers[0]; !equality.Semantic.DeepEqual(got, want) {
+		t.Errorf("the documents have the init container\n%v\nthe Component produces\n%v", got, want)
+	}
+	if got, want := documented.Spec.SecurityContext, component.SecurityContext; !equality.Semantic.DeepEqual(got, want) {
+		t.Errorf("the documents have the security context %v, the Component produces %v", got, want)
+	}
+	// The documents show only what endpoints add.
+	plain := example(t, "without-webhook").Spec
+	sidecar := documented.Spec.InitContainers[1]
+	sidecar.Env = append(plain.InitContainers[0].Env, sidecar.Env...)
+	if got, want := environment(sidecar), environment(component.InitContainers[1]); !maps.Equal(got, want) {
+		t.Errorf("with the documents' variables the sidecar has %v, the Component produces %v", got, want)
+	}
+	documented.Spec.Containers[0].Env = append(plain.Containers[0].Env, documented.Spec.Containers[0].Env...)
+	checkDocumentedEnv(t, documented.Spec, component)
+}
+
+func checkDocumentedEnv(t *testing.T, documented, component core.PodSpec) {
+	t.Helper()
+	got, want := environment(documented.Containers[0]), environment(component.Containers[0])
+	for _, env := range []map[string]string{got, want} {
+		delete(env, "AWS_DEFAULT_REGION") // the example application's
+	}
+	if !maps.Equal(got, want) {
+		t.Errorf("the documents have the variables %v, the Component produces %v", got, want)
+	}
+}
+
+// documented returns the YAML of a generated section of the documents.
+func documented(t *testing.T, section string) []byte {
+	t.Helper()
+	for _, pattern := range []string{"../../*.md", "../../docs/*.md", "../../deploy/*.md"} {
+		files, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range files {
+			b, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, rest, _ := strings.Cut(string(b), "<!-- "+section+": generated -->\n```yaml\n")
+			if text, _, ok := strings.Cut(rest, "```"); ok {
+				return []byte(text)
+			}
 		}
 	}
-	if len(document.InitContainers) != 1 || !equality.Semantic.DeepEqual(document.InitContainers, component.InitContainers) {
-		t.Errorf("docs/install.md has the sidecar\n%v\nthe Component produces\n%v", document.InitContainers, component.InitContainers)
+	t.Fatalf("no document has the section %s", section)
+	return nil
+}
+
+// example returns the pod template of an example.
+func example(t *testing.T, name string) *core.PodTemplateSpec {
+	t.Helper()
+	for _, object := range build(t, filepath.Join(root, "examples", name)) {
+		if _, pod := template(object); pod != nil {
+			return pod
+		}
 	}
-	if !equality.Semantic.DeepEqual(document.Volumes, component.Volumes) {
-		t.Errorf("docs/install.md has the volumes\n%v\nthe Component produces\n%v", document.Volumes, component.Volumes)
+	t.Fatalf("example %s has no workload", name)
+	return nil
+}
+
+// namePrefix and nameSuffix rename a policy in its binding too. A binding that names no
+// policy does nothing, silently.
+func TestRenamed(t *testing.T) {
+	dir := copyDeploy(t)
+	overlay := filepath.Join(dir, "overlay")
+	write(t, filepath.Join(overlay, "kustomization.yaml"), "namePrefix: a-\nnameSuffix: -b\nresources: [../guard, ../inject]\n")
+	policies, bindings := map[string]bool{}, map[string]string{} // by kind and name; the policy of each binding
+	for _, object := range build(t, overlay) {
+		switch o := object.(type) {
+		case *admissionregistration.ValidatingAdmissionPolicy:
+			policies["validating "+o.Name] = true
+		case *admissionregistration.MutatingAdmissionPolicy:
+			policies["mutating "+o.Name] = true
+		case *admissionregistration.ValidatingAdmissionPolicyBinding:
+			bindings["validating "+o.Name] = "validating " + o.Spec.PolicyName
+		case *admissionregistration.MutatingAdmissionPolicyBinding:
+			bindings["mutating "+o.Name] = "mutating " + o.Spec.PolicyName
+		}
 	}
-	got, want := environment(document.Containers[0]), environment(component.Containers[0])
-	delete(want, "AWS_DEFAULT_REGION")
-	if !maps.Equal(got, want) {
-		t.Errorf("docs/install.md has the variables %v, the Component produces %v", got, want)
+	if len(policies) != 4 || len(bindings) != 4 || !policies["mutating a-irsa-sidecar-b"] {
+		t.Errorf("policies %v, bindings %v, want four of each, renamed", policies, bindings)
+	}
+	for binding, policy := range bindings {
+		if !policies[policy] {
+			t.Errorf("the binding %s is for the policy %s, which does not exist", binding, policy)
+		}
 	}
 }

@@ -1,0 +1,98 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"sigs.k8s.io/kustomize/kyaml/yaml"
+)
+
+// shape is the source: what the Component adds to a pod, and example settings.
+type shape struct {
+	labels             *yaml.Node
+	sidecar, linkLocal *yaml.Node // containers
+	volume             *yaml.Node
+	env                *yaml.Node // of every other container
+	endpoints          *yaml.Node // the additional spec: sysctls, containers
+	sysctls            *yaml.Node
+	endpointSettings   *yaml.Node // the sidecar's additional env
+	endpointEnv        *yaml.Node // the additional env of every other container
+
+	image, region, role string
+}
+
+func readShape(root string) (*shape, error) {
+	dir := filepath.Join(root, "deploy", "component", "sidecar")
+	var s shape
+	for _, source := range []struct {
+		file  string
+		parts map[**yaml.Node][]string
+	}{
+		{filepath.Join(dir, "pod.yaml"), map[**yaml.Node][]string{
+			&s.labels:  {"template", "metadata", "labels"},
+			&s.sidecar: {"template", "spec", "initContainers", "[name=irsa-sidecar]"},
+			&s.volume:  {"template", "spec", "volumes", "[name=irsa-sidecar-token]"},
+			&s.env:     {"template", "spec", "containers", "0", "env"},
+		}},
+		{filepath.Join(dir, "endpoints.yaml"), map[**yaml.Node][]string{
+			&s.endpoints:        {"template", "spec"},
+			&s.sysctls:          {"template", "spec", "securityContext", "sysctls"},
+			&s.linkLocal:        {"template", "spec", "initContainers", "[name=irsa-sidecar-link-local]"},
+			&s.endpointSettings: {"template", "spec", "initContainers", "[name=irsa-sidecar]", "env"},
+			&s.endpointEnv:      {"template", "spec", "containers", "0", "env"},
+		}},
+	} {
+		object, err := readYAML(source.file)
+		if err != nil {
+			return nil, err
+		}
+		for part, path := range source.parts {
+			found, err := object.Pipe(yaml.Lookup(path...))
+			if err != nil || found == nil {
+				return nil, fmt.Errorf("%s: no %v: %v", source.file, path, err)
+			}
+			*part = found.YNode()
+		}
+	}
+	settings, err := readYAML(filepath.Join(root, "deploy", "examples", "settings", "irsa-sidecar.yaml"))
+	if err != nil {
+		return nil, err
+	}
+	data := settings.GetDataMap()
+	s.image, s.region, s.role = data["image"], data["region"], data["role"]
+	return &s, nil
+}
+
+func readYAML(file string) (*yaml.RNode, error) {
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	return yaml.Parse(string(b))
+}
+
+// field returns a mapping's value for a key, or nil.
+func field(mapping *yaml.Node, key string) *yaml.Node {
+	for i := 0; i+1 < len(mapping.Content); i += 2 {
+		if mapping.Content[i].Value == key {
+			return mapping.Content[i+1]
+		}
+	}
+	return nil
+}
+
+// A variable is an entry of a container's env.
+type variable struct{ name, value string }
+
+// variables returns the entries of an env, which must all have values.
+func variables(env *yaml.Node) (all []variable, err error) {
+	for _, entry := range env.Content {
+		name, value := field(entry, "name"), field(entry, "value")
+		if name == nil || value == nil {
+			return nil, fmt.Errorf("line %d: want name and value", entry.Line)
+		}
+		all = append(all, variable{name.Value, value.Value})
+	}
+	return all, nil
+}
