@@ -16,7 +16,7 @@ import (
 )
 
 const (
-	root      = "../.."
+	root      = "../../.."
 	directory = root + "/deploy/monitoring"
 	runbook   = root + "/docs/runbook.md"
 )

@@ -49,7 +49,7 @@ func find(t *testing.T, program string) string {
 	t.Helper()
 	path, err := exec.LookPath(program)
 	if err != nil {
-		t.Fatalf("%v: install it with test/monitoring/run", err)
+		t.Fatalf("%v: install it with test/deploy/monitoring/run", err)
 	}
 	return path
 }
