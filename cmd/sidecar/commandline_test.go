@@ -1,7 +1,7 @@
 package main
 
 import (
-	"bytes"
+	"strings"
 	"testing"
 
 	"irsa-sidecar/internal/config"
@@ -10,14 +10,13 @@ import (
 func TestConfigurationErrorsAreReportedTogether(t *testing.T) {
 	t.Parallel()
 	for _, args := range [][]string{{"--bogus", "--duration=1s", "--region", "x y", "what"}, {"ready", "--bogus", "what", "--duration=1s", "--region", "x y", "what"}} {
-		cmd := command(t, nil, args...)
-		out, err := cmd.CombinedOutput()
-		if cmd.ProcessState.ExitCode() != 2 {
-			t.Errorf("%q: exit status %d, want 2 (%v)", args, cmd.ProcessState.ExitCode(), err)
+		status, output := outcome(command(t, nil, args...))
+		if status != 2 {
+			t.Errorf("%q: exit status %d, want 2", args, status)
 		}
 		for _, want := range []string{"unknown flag --bogus", `"what"`, "--duration", "--region", "--role-arn", "--token-file"} {
-			if !bytes.Contains(out, []byte(want)) {
-				t.Errorf("%q: output %q does not contain %q", args, out, want)
+			if !strings.Contains(output, want) {
+				t.Errorf("%q: output %q does not contain %q", args, output, want)
 			}
 		}
 	}

@@ -24,12 +24,6 @@ const (
 	metadataURL = "http://169.254.169.254/latest/meta-data/iam/security-credentials/app"
 )
 
-// outcome runs a command and returns its exit status and output.
-func outcome(cmd *exec.Cmd) (status int, output string) {
-	out, _ := cmd.CombinedOutput() // the status has the error
-	return cmd.ProcessState.ExitCode(), string(out)
-}
-
 // unprivileged makes cmd run without any privilege over the network.
 func unprivileged(cmd *exec.Cmd) *exec.Cmd {
 	cmd.SysProcAttr = &syscall.SysProcAttr{
@@ -166,16 +160,7 @@ func TestInstanceMetadataEndpointSettings(t *testing.T) {
 		for i := 0; i < len(header); i += 2 {
 			r.Header.Set(header[i], header[i+1])
 		}
-		resp, err := http.DefaultClient.Do(r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer resp.Body.Close()
-		b, err := io.ReadAll(resp.Body)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return resp.StatusCode, string(b)
+		return do(t, r)
 	}
 	if status, body := ask(http.MethodGet, "/latest/meta-data/placement/region"); status != 401 {
 		t.Errorf("without a session: got %d %s", status, body)

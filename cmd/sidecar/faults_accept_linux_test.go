@@ -10,15 +10,15 @@ import (
 // Errors of accept(2), of all kinds and on every listener, stop nothing, and are logged
 // once for each listener: P1, P4, P8.
 func TestFaultAccept(t *testing.T) {
-	t.Parallel()
-	failures := failAccepts(t)
-	w := newShortWorld(t)
-	p := start(t, w.environment("SIDECAR_ECS_LISTEN=127.0.0.1:0", "SIDECAR_IMDS_LISTEN=127.0.0.1:0"))
-	o := observe(t, w, p)
-	o.waitForCredentials(t)
-	o.waitForRefresh(t)
-	o.waitForRefresh(t)
-	o.end(t)
+	var failures func() map[int]int
+	var p *process
+	setup{before: func(f *fault) {
+		failures = failAccepts(t)
+		f.environment = []string{"SIDECAR_ECS_LISTEN=127.0.0.1:0", "SIDECAR_IMDS_LISTEN=127.0.0.1:0"}
+	}}.faultTest(t, func(f *fault) {
+		p = f.p
+		f.waitForRefresh()
+	})
 	listeners := 5
 	if strings.Contains(p.log.String(), "no IPv6 loopback") {
 		listeners--

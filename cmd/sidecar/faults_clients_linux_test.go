@@ -19,101 +19,62 @@ import (
 // A client that opens a connection for every request and closes none does not affect
 // other clients: P1.
 func TestFaultIdleConnections(t *testing.T) {
-	t.Parallel()
 	raiseFileLimit(t, 11_000)
-	if !inNamespaces(t) { // where all ports are free for 10,000 connections
-		return
-	}
-	w := newShortWorld(t)
-	p := start(t, w.environment())
-	o := observe(t, w, p)
-	o.waitForCredentials(t)
-	hoard(t, p.endpoint, 10_000, time.Millisecond)
-	o.waitForRefresh(t)
-	o.end(t)
+	// In a network namespace all ports are free for 10,000 connections.
+	setup{enter: inNamespaces}.faultTest(t, func(f *fault) {
+		hoard(t, f.p.endpoint, 10_000, time.Millisecond)
+	})
 }
 
-// The same with few file descriptors, of which some are left for the sidecar itself: P1,
-// P4.
+// If clients keep more connections than the sidecar has file descriptors, some of these
+// are left for the sidecar itself: P1, P4.
 func TestFaultFewFiles(t *testing.T) {
-	t.Parallel()
-	w := newShortWorld(t)
-	p := launch(t, through(command(t, w.environment()), "ulimit -n 64"))
-	p.waitUntilItListens(t)
-	o := observe(t, w, p)
-	o.waitForCredentials(t)
-	hoard(t, p.endpoint, 200, 50*time.Millisecond)
-	o.waitForRefresh(t)
-	o.end(t)
+	setup{launch: launchWithFewFiles}.faultTest(t, func(f *fault) {
+		hoard(t, f.p.endpoint, 200, 50*time.Millisecond)
+	})
 }
 
 // Clients that send a byte at a time, and clients that never read an answer, do not
 // affect other clients or delay the exit: P1, P8.
 func TestFaultSlowClients(t *testing.T) {
-	t.Parallel()
-	w := newShortWorld(t)
-	p := start(t, w.environment())
-	o := observe(t, w, p)
-	o.waitForCredentials(t)
-	for range 100 {
-		dawdle(t, p.endpoint)
-	}
-	for range 20 {
-		refuseToRead(t, p.endpoint)
-	}
-	o.waitForRefresh(t)
-	o.waitForRefresh(t)
-	o.end(t)
+	faultTest(t, func(f *fault) {
+		for range 100 {
+			dawdle(t, f.p.endpoint)
+		}
+		for range 20 {
+			refuseToRead(t, f.p.endpoint)
+		}
+		f.waitForRefresh()
+	})
 }
 
 // Clients that send as many header names as they can do not affect other clients, even
 // if memory is scarce: P1.
 func TestFaultManyHeaders(t *testing.T) {
-	t.Parallel()
-	w := newShortWorld(t)
-	p := launchSmall(t, w)
-	p.waitUntilItListens(t)
-	o := observe(t, w, p)
-	o.waitForCredentials(t)
 	var names strings.Builder
 	for i := range 2000 {
 		fmt.Fprintf(&names, "%03x:\r\n", i)
 	}
-	for range 1000 {
-		conn, err := net.Dial("tcp", p.endpoint)
-		if err != nil {
-			t.Fatal(err)
+	setup{launch: launchSmall}.faultTest(t, func(f *fault) {
+		for range 1000 {
+			send(t, f.p.endpoint, strings.TrimSuffix(request, "\r\n")+names.String()) // the server may close the connection before the end
 		}
-		t.Cleanup(func() { conn.Close() })
-		io.WriteString(conn, strings.TrimSuffix(request, "\r\n")+names.String()) // the server may close the connection before the end
-	}
-	o.waitForRefresh(t)
-	o.end(t)
+	})
 }
 
 // Clients that take all connections of the admin port, whose limit is its own, do not
 // affect the clients of the endpoints: P1.
 func TestFaultAdminConnections(t *testing.T) {
-	t.Parallel()
-	w := newShortWorld(t)
-	p := start(t, w.environment())
-	o := observe(t, w, p)
-	o.waitForCredentials(t)
-	for range listen.AdminConnections {
-		conn, err := net.Dial("tcp", p.admin)
-		if err != nil {
-			t.Fatal(err)
+	faultTest(t, func(f *fault) {
+		for range listen.AdminConnections {
+			send(t, f.p.admin, strings.TrimSuffix(request, "\r\n")) // the server waits for the rest
 		}
-		t.Cleanup(func() { conn.Close() })
-		io.WriteString(conn, strings.TrimSuffix(request, "\r\n")) // the server waits for the rest
-	}
-	begin := time.Now()
-	get(t, "http://"+p.admin+"/healthz")
-	if waited := time.Since(begin); waited < 300*time.Millisecond {
-		t.Errorf("with all connections of the admin port in use, one more was answered after only %v", waited)
-	}
-	o.waitForRefresh(t)
-	o.end(t)
+		begin := time.Now()
+		get(t, "http://"+f.p.admin+"/healthz")
+		if waited := time.Since(begin); waited < 300*time.Millisecond {
+			t.Errorf("with all connections of the admin port in use, one more was answered after only %v", waited)
+		}
+	})
 }
 
 const request = "GET /v1/credentials HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -125,14 +86,20 @@ func hoard(t *testing.T, addr string, n int, pace time.Duration) {
 	tick := time.NewTicker(pace)
 	defer tick.Stop()
 	for range n {
-		conn, err := net.Dial("tcp", addr)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { conn.Close() })
-		io.WriteString(conn, request)
+		send(t, addr, request)
 		<-tick.C
 	}
+}
+
+// send sends text on a new connection, which stays open until the test ends.
+func send(t *testing.T, addr, text string) {
+	t.Helper()
+	conn, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	io.WriteString(conn, text)
 }
 
 // dawdle sends a request byte by byte, and again on a new connection when the server

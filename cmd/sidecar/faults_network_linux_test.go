@@ -25,19 +25,17 @@ import (
 
 // A name that does not resolve is like any other outage of STS: P1, P4, P7.
 func TestFaultDNS(t *testing.T) {
-	t.Parallel()
-	if !inNamespaces(t) {
-		return
-	}
-	bind(t, "/etc/resolv.conf", "nameserver 127.0.0.1\n") // nothing listens there
-	hosts := bind(t, "/etc/hosts", "")
-	w := newShortWorld(t)
-	_, port, _ := net.SplitHostPort(w.srv.Listener.Addr().String())
+	var hosts string
 	outage{
-		reason: "network",
-		begin:  func() { write(t, hosts, "") },
-		end:    func() { write(t, hosts, "127.0.0.1 sts.example\n") },
-	}.test(t, w, "AWS_ENDPOINT_URL_STS=http://sts.example:"+port)
+		setup: setup{enter: inNamespaces, reason: "network", before: func(f *fault) {
+			bind(t, "/etc/resolv.conf", "nameserver 127.0.0.1\n") // nothing listens there
+			hosts = bind(t, "/etc/hosts", "")
+			_, port, _ := net.SplitHostPort(f.w.srv.Listener.Addr().String())
+			f.environment = []string{"AWS_ENDPOINT_URL_STS=http://sts.example:" + port}
+		}},
+		begin: func(*world) { write(t, hosts, "") },
+		end:   func(*world) { write(t, hosts, "127.0.0.1 sts.example\n") },
+	}.test(t)
 }
 
 // A certificate that cannot be trusted is like any other outage of STS: P1, P4, P7.
@@ -56,66 +54,55 @@ func TestFaultTLS(t *testing.T) {
 	good := known.issue(t, "localhost", day)
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			w := newShortWorld(t)
 			var shown atomic.Pointer[tls.Certificate]
-			url := serveTLS(t, w, &shown)
 			outage{
-				reason: "network",
-				begin:  func() { shown.Store(tt.bad) },
-				end:    func() { shown.Store(good) },
-			}.test(t, w, "AWS_ENDPOINT_URL_STS="+url, "AWS_CA_BUNDLE="+known.bundle)
+				setup: setup{reason: "network", before: func(f *fault) {
+					f.environment = []string{"AWS_ENDPOINT_URL_STS=" + serveTLS(t, f.w, &shown), "AWS_CA_BUNDLE=" + known.bundle}
+				}},
+				begin: func(*world) { shown.Store(tt.bad) },
+				end:   func(*world) { shown.Store(good) },
+			}.test(t)
 		})
 	}
 }
 
 // A proxy that does not listen is like any other outage of STS: P1, P4, P7.
 func TestFaultProxy(t *testing.T) {
-	t.Parallel()
-	if !inNamespaces(t) { // where no other test can take the port meanwhile
-		return
-	}
-	authority := newAuthority(t)
-	w := newShortWorld(t)
-	var shown atomic.Pointer[tls.Certificate]
-	shown.Store(authority.issue(t, "sts.example", 24*time.Hour))
-	serveTLS(t, w, &shown)
 	var proxy net.Listener
 	outage{
-		reason: "network",
-		begin: func() {
+		// In a network namespace no other test can take the port of the proxy meanwhile.
+		setup: setup{enter: inNamespaces, reason: "network", before: func(f *fault) {
+			authority := newAuthority(t)
+			var shown atomic.Pointer[tls.Certificate]
+			shown.Store(authority.issue(t, "sts.example", 24*time.Hour))
+			serveTLS(t, f.w, &shown)
+			f.environment = []string{"AWS_ENDPOINT_URL_STS=https://sts.example", "AWS_CA_BUNDLE=" + authority.bundle, "HTTPS_PROXY=http://127.0.0.1:3128"}
+		}},
+		begin: func(*world) {
 			if proxy != nil {
 				proxy.Close()
 			}
 		},
-		end: func() { proxy = serveProxy(t, "127.0.0.1:3128", w.srv.Listener.Addr().String()) },
-	}.test(t, w, "AWS_ENDPOINT_URL_STS=https://sts.example", "AWS_CA_BUNDLE="+authority.bundle, "HTTPS_PROXY=http://127.0.0.1:3128")
+		end: func(w *world) { proxy = serveProxy(t, "127.0.0.1:3128", w.srv.Listener.Addr().String()) },
+	}.test(t)
 }
 
 // A redirect is never followed, here to the metadata service of the node: P2, P6.
 func TestFaultRedirect(t *testing.T) {
-	t.Parallel()
-	if !inNamespaces(t) {
-		return
-	}
-	setAddress(t, "lo:1", "169.254.169.254")
-	ln, err := net.Listen("tcp", "169.254.169.254:80")
-	if err != nil {
-		t.Fatal(err)
-	}
 	var requests atomic.Int32
-	metadata := &http.Server{Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) { requests.Add(1) })}
-	go metadata.Serve(ln)
-	t.Cleanup(func() { metadata.Close() })
-	w := newShortWorld(t)
-	for _, status := range []int{301, 302, 303, 307, 308} {
-		w.sts.Next(standin.Redirect(status, "http://169.254.169.254/latest/meta-data/iam/security-credentials/"))
-	}
-	p := start(t, w.environment())
-	o := observe(t, w, p)
-	o.waitForReason(t, "invalid_response")
-	o.waitForCredentials(t)
-	o.end(t)
+	setup{enter: inNamespaces, reason: "invalid_response", before: func(f *fault) {
+		setAddress(t, "lo:1", "169.254.169.254")
+		ln, err := net.Listen("tcp", "169.254.169.254:80")
+		if err != nil {
+			t.Fatal(err)
+		}
+		metadata := &http.Server{Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) { requests.Add(1) })}
+		go metadata.Serve(ln)
+		t.Cleanup(func() { metadata.Close() })
+		for _, status := range []int{301, 302, 303, 307, 308} {
+			f.w.sts.Next(standin.Redirect(status, "http://169.254.169.254/latest/meta-data/iam/security-credentials/"))
+		}
+	}}.faultTest(t, nil) // STS answers after the redirects
 	if n := requests.Load(); n != 0 {
 		t.Errorf("the metadata service got %d requests, want 0", n)
 	}

@@ -9,37 +9,6 @@ import (
 	"irsa-sidecar/test/standin"
 )
 
-// outage is a fault during which no attempt to get credentials succeeds.
-type outage struct {
-	reason     string // the code that reports it
-	begin, end func()
-}
-
-// test checks that a sidecar recovers from the outage, once at its start and once when
-// it has credentials.
-func (f outage) test(t *testing.T, w *world, environment ...string) {
-	f.begin()
-	p := start(t, w.environment(environment...))
-	o := observe(t, w, p)
-	o.waitForReason(t, f.reason)
-	f.end()
-	o.waitForCredentials(t)
-	f.begin()
-	o.waitForReason(t, f.reason)
-	f.end()
-	o.waitForCredentials(t)
-	o.end(t)
-}
-
-// newShortWorld returns a world with a token, whose STS grants a few seconds, so that
-// credentials expire within a test.
-func newShortWorld(t *testing.T) *world {
-	w := newWorld(t)
-	w.sts.SetGrantLifetime(12 * time.Second)
-	w.publish(t)
-	return w
-}
-
 // Whatever STS does, credentials are served until they expire, and spoiled answers are
 // never served: P1, P2.
 func TestFaultSTS(t *testing.T) {
@@ -68,30 +37,22 @@ func TestFaultSTS(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			w := newShortWorld(t)
 			outage{
-				reason: tt.reason,
-				begin:  func() { w.sts.Always(tt.fault) },
-				end:    func() { w.sts.Always(nil) },
-			}.test(t, w)
+				setup: setup{reason: tt.reason},
+				begin: func(w *world) { w.sts.Always(tt.fault) },
+				end:   func(w *world) { w.sts.Always(nil) },
+			}.test(t)
 		})
 	}
 }
 
 // Credentials that expire before the current ones do not replace them: P3.
 func TestFaultSTSGrantsLess(t *testing.T) {
-	t.Parallel()
-	w := newShortWorld(t)
-	w.sts.SetGrantLifetime(25 * time.Second)
-	p := start(t, w.environment())
-	o := observe(t, w, p)
-	o.waitForCredentials(t)
-	w.sts.SetGrantLifetime(3 * time.Second)
-	p.waitForLog(t, "before the current ones, which expire at")
-	w.sts.SetGrantLifetime(25 * time.Second)
-	o.waitForRefresh(t)
-	o.end(t)
+	setup{before: func(f *fault) { f.w.sts.SetGrantLifetime(25 * time.Second) }}.faultTest(t, func(f *fault) {
+		f.w.sts.SetGrantLifetime(3 * time.Second)
+		f.p.waitForLog(t, "before the current ones, which expire at")
+		f.w.sts.SetGrantLifetime(25 * time.Second)
+	})
 }
 
 // Whatever happens to the token, the credentials obtained with it are served: P1. A good
@@ -116,34 +77,27 @@ func TestFaultToken(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			w := newShortWorld(t)
 			outage{
-				reason: tt.reason,
-				begin: func() {
+				setup: setup{reason: tt.reason},
+				begin: func(w *world) {
 					if err := tt.spoil(w); err != nil {
 						t.Fatal(err)
 					}
 				},
-				end: func() { w.publish(t) },
-			}.test(t, w)
+				end: func(w *world) { w.publish(t) },
+			}.test(t)
 		})
 	}
 }
 
 // A token that keeps changing causes no storm of calls: P5.
 func TestFaultTokenFlaps(t *testing.T) {
-	t.Parallel()
-	w := newShortWorld(t)
-	p := start(t, w.environment())
-	o := observe(t, w, p)
-	o.waitForCredentials(t)
-	w.sts.Always(standin.Refuse(503, "ServiceUnavailable", "later"))
-	for end := time.Now().Add(25 * time.Second); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
-		w.publish(t)
-	}
-	o.waitForReason(t, "other")
-	w.sts.Always(nil)
-	o.waitForCredentials(t)
-	o.end(t)
+	faultTest(t, func(f *fault) {
+		f.w.sts.Always(standin.Refuse(503, "ServiceUnavailable", "later"))
+		for end := time.Now().Add(25 * time.Second); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
+			f.w.publish(t)
+		}
+		f.waitForReason("other")
+		f.w.sts.Always(nil)
+	})
 }

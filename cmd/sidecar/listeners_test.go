@@ -51,10 +51,9 @@ func TestPortInUse(t *testing.T) {
 			}
 			defer taken.Close()
 			_, port, _ := net.SplitHostPort(taken.Addr().String())
-			cmd := command(t, newWorld(t).environment(tt.setting+port))
-			out, _ := cmd.CombinedOutput()
-			if cmd.ProcessState.ExitCode() != 1 || !strings.Contains(string(out), "address already in use: the port is already in use in this pod") {
-				t.Errorf("exit status %d, output %s", cmd.ProcessState.ExitCode(), out)
+			status, output := outcome(command(t, newWorld(t).environment(tt.setting+port)))
+			if status != 1 || !strings.Contains(output, "address already in use: the port is already in use in this pod") {
+				t.Errorf("exit status %d, output %s", status, output)
 			}
 		})
 	}

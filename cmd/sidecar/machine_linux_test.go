@@ -3,23 +3,27 @@ package main
 import (
 	"bytes"
 	"errors"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
 
 // launchSmall starts a sidecar with 64 MiB of memory and a fifth of a CPU.
-func launchSmall(t *testing.T, w *world) *process {
+func launchSmall(t *testing.T, cmd *exec.Cmd) *process {
 	t.Helper()
 	group := newControlGroup(t)
-	return launch(t, through(command(t, w.environment()), "echo $$ >"+strings.Join(group, " && echo $$ >")))
+	return launch(t, through(cmd, "echo $$ >"+strings.Join(group, " && echo $$ >")))
+}
+
+// launchWithFewFiles starts a sidecar that can have 64 open files, connections included.
+func launchWithFewFiles(t *testing.T, cmd *exec.Cmd) *process {
+	t.Helper()
+	return launch(t, through(cmd, "ulimit -n 64"))
 }
 
 // newControlGroup makes a control group with little memory and CPU, and returns the files
@@ -70,20 +74,20 @@ func (p *process) signal(t *testing.T, s os.Signal) {
 	}
 }
 
-// disk is a small file system that holds a log.
+// disk is a small file system that holds a log, once it is mounted.
 type disk struct {
 	log     string // path
 	cleared string // content before it was cleared
 }
 
-func newDisk(t *testing.T) *disk {
+func (d *disk) mount(t *testing.T) {
 	t.Helper()
 	dir := t.TempDir()
 	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=64k"); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { unix.Unmount(dir, unix.MNT_DETACH) })
-	return &disk{log: filepath.Join(dir, "log")}
+	d.log = filepath.Join(dir, "log")
 }
 
 // launch starts a sidecar in the directory of the log, which it logs to.
@@ -136,21 +140,4 @@ func (d *disk) String() string {
 		return err.Error()
 	}
 	return d.cleared + strings.TrimRight(string(log), "\n") + "\n"
-}
-
-// waitForPorts waits until the process listens. It is for processes whose log cannot be
-// read, and which have fixed ports.
-func (p *process) waitForPorts(t *testing.T, endpoint, admin string) {
-	t.Helper()
-	p.endpoint, p.admin = endpoint, admin
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
-		conn, err := net.Dial("tcp", admin) // the sidecar opens this one last
-		if err == nil {
-			conn.Close()
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatal(err)
-		}
-	}
 }

@@ -108,20 +108,6 @@ func client(device, source string) *http.Client {
 	}}
 }
 
-// fetch returns the answer from a URL, or the error as text.
-func fetch(c *http.Client, url string) string {
-	resp, err := c.Get(url)
-	if err != nil {
-		return err.Error()
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	if err != nil {
-		return err.Error()
-	}
-	return string(body)
-}
-
 // bindToDevice returns a dialer's Control that binds the socket to a device, if that is
 // not empty.
 func bindToDevice(device string) func(network, address string, c syscall.RawConn) error {

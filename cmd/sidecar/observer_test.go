@@ -251,17 +251,9 @@ func (o *observer) missing(message string) string {
 // admin returns what the admin listener answers.
 func (o *observer) admin(path string) string {
 	client := &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
-	resp, err := client.Get("http://" + o.p.admin + path)
-	if err != nil {
-		return err.Error()
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	if err != nil {
-		return err.Error()
-	}
-	o.output.Write(body)
-	return string(body)
+	answer := fetch(client, "http://"+o.p.admin+path)
+	o.output.WriteString(answer)
+	return answer
 }
 
 // violated reports a broken promise, up to five times.

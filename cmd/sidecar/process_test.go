@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -170,6 +171,23 @@ func (p *process) waitUntilItListens(t *testing.T) {
 	p.endpoint, p.admin = started.Listen, started.Admin
 }
 
+// waitForPorts waits until the process listens. It is for processes whose log cannot be
+// read, and which have fixed ports.
+func (p *process) waitForPorts(t *testing.T, endpoint, admin string) {
+	t.Helper()
+	p.endpoint, p.admin = endpoint, admin
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
+		conn, err := net.Dial("tcp", admin) // the sidecar opens this one last
+		if err == nil {
+			conn.Close()
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatal(err)
+		}
+	}
+}
+
 // waitForLog waits until the log contains text.
 func (p *process) waitForLog(t *testing.T, text string) {
 	t.Helper()
@@ -187,14 +205,28 @@ func (p *process) waitForLog(t *testing.T, text string) {
 
 // ready runs sidecar ready with the environment of p.
 func (p *process) ready(t *testing.T, flags ...string) (status int, output string) {
-	cmd := command(t, append(p.environment, "SIDECAR_LISTEN="+p.endpoint), append([]string{"ready"}, flags...)...)
+	return outcome(command(t, append(p.environment, "SIDECAR_LISTEN="+p.endpoint), append([]string{"ready"}, flags...)...))
+}
+
+// outcome runs a command and returns its exit status and output.
+func outcome(cmd *exec.Cmd) (status int, output string) {
 	out, _ := cmd.CombinedOutput() // the status has the error
 	return cmd.ProcessState.ExitCode(), string(out)
 }
 
 func get(t *testing.T, url string) (status int, body string) {
 	t.Helper()
-	resp, err := http.Get(url)
+	r, err := http.NewRequest(http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return do(t, r)
+}
+
+// do sends a request and returns the answer.
+func do(t *testing.T, r *http.Request) (status int, body string) {
+	t.Helper()
+	resp, err := http.DefaultClient.Do(r)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -204,6 +236,20 @@ func get(t *testing.T, url string) (status int, body string) {
 		t.Fatal(err)
 	}
 	return resp.StatusCode, string(b)
+}
+
+// fetch returns the answer from a URL, or the error as text.
+func fetch(c *http.Client, url string) string {
+	resp, err := c.Get(url)
+	if err != nil {
+		return err.Error()
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return err.Error()
+	}
+	return string(body)
 }
 
 // terminate sends SIGTERM, as the kubelet does, and returns the exit status.

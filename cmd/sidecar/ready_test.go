@@ -41,9 +41,8 @@ func TestReadyWithoutASidecar(t *testing.T) {
 		closed.URL: "the sidecar does not answer: dial tcp ",
 	} {
 		cmd := command(t, newWorld(t).environment("SIDECAR_PATH=/hunter2", "SIDECAR_LISTEN="+strings.TrimPrefix(url, "http://")), "ready")
-		out, _ := cmd.CombinedOutput()
-		if cmd.ProcessState.ExitCode() != 1 || !strings.HasPrefix(string(out), want) || strings.Contains(string(out), "hunter2") {
-			t.Errorf("exit status %d, output %q, want 1 and %q", cmd.ProcessState.ExitCode(), out, want)
+		if status, output := outcome(cmd); status != 1 || !strings.HasPrefix(output, want) || strings.Contains(output, "hunter2") {
+			t.Errorf("exit status %d, output %q, want 1 and %q", status, output, want)
 		}
 	}
 }

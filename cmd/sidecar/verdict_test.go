@@ -34,8 +34,8 @@ func (o *observer) loseLog(lost bool) {
 }
 
 // wait waits until seen returns true.
-func (o *observer) wait(t *testing.T, limit time.Duration, want string, seen func() bool) {
-	t.Helper()
+func (o *observer) wait(limit time.Duration, want string, seen func() bool) {
+	o.t.Helper()
 	for deadline := time.Now().Add(limit); ; time.Sleep(askPeriod) {
 		o.mu.Lock()
 		done := seen()
@@ -44,37 +44,37 @@ func (o *observer) wait(t *testing.T, limit time.Duration, want string, seen fun
 			return
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("no %s after %v", want, limit)
+			o.t.Fatalf("no %s after %v", want, limit)
 		}
 	}
 }
 
 // waitForCredentials waits until credentials are served, as long as P4 allows.
-func (o *observer) waitForCredentials(t *testing.T) {
-	t.Helper()
-	o.wait(t, recovery, "credentials", func() bool { return o.reason == "" && o.latest().Expiration.After(time.Now()) })
+func (o *observer) waitForCredentials() {
+	o.t.Helper()
+	o.wait(recovery, "credentials", func() bool { return o.reason == "" && o.latest().Expiration.After(time.Now()) })
 }
 
 // waitForRefresh waits until new credentials are served.
-func (o *observer) waitForRefresh(t *testing.T) {
-	t.Helper()
+func (o *observer) waitForRefresh() {
+	o.t.Helper()
 	o.mu.Lock()
 	before := o.latest()
 	o.mu.Unlock()
-	o.wait(t, recovery, "refresh", func() bool { return o.latest() != before })
+	o.wait(recovery, "refresh", func() bool { return o.latest() != before })
 }
 
 // waitForReason waits until the endpoint has no credentials for the reason code. By P1
 // the observer checks that this is not too early.
-func (o *observer) waitForReason(t *testing.T, code string) {
-	t.Helper()
-	o.wait(t, recovery, "503 because of "+code, func() bool { return o.reason == code })
+func (o *observer) waitForReason(code string) {
+	o.t.Helper()
+	o.wait(recovery, "503 because of "+code, func() bool { return o.reason == code })
 }
 
 // end terminates the sidecar and checks what can only be checked then: how it exits (P8),
 // all its output (P6), and when it called STS (P4, P5).
-func (o *observer) end(t *testing.T) {
-	t.Helper()
+func (o *observer) end() {
+	o.t.Helper()
 	o.stop()
 	<-o.stopped
 	o.admin("/metrics")
@@ -84,22 +84,22 @@ func (o *observer) end(t *testing.T) {
 	defer hanging.Stop()
 	stall := stalls()
 	signalled := time.Now()
-	status := o.p.terminate(t)
+	status := o.p.terminate(o.t)
 	if took, stalled := time.Since(signalled), stall(); status != 0 || took > time.Second+slack+stalled {
-		t.Errorf("P8: exited %v after SIGTERM with status %d; the machine stalled for %v", took, status, stalled)
+		o.t.Errorf("P8: exited %v after SIGTERM with status %d; the machine stalled for %v", took, status, stalled)
 	}
 	if o.late > o.answers/100 {
-		t.Errorf("P1: %d of %d answers took more than %v", o.late, o.answers, leastPatient)
+		o.t.Errorf("P1: %d of %d answers took more than %v", o.late, o.answers, leastPatient)
 	}
 	if len(o.seen) == 0 {
-		t.Error("the observer saw no credentials, so this test proves nothing")
+		o.t.Error("the observer saw no credentials, so this test proves nothing")
 	}
-	o.checkSecrets(t)
+	o.checkSecrets()
 	requests := o.requests()
-	checkSpacing(t, "STS", requests)
+	checkSpacing(o.t, "STS", requests)
 	logged := attempts(o.p.log)
-	checkSpacing(t, "the log", slices.DeleteFunc(slices.Clone(logged), func(a attempt) bool { return a.Code == "token" }))
-	o.checkRefreshes(t, requests, logged)
+	checkSpacing(o.t, "the log", slices.DeleteFunc(slices.Clone(logged), func(a attempt) bool { return a.Code == "token" }))
+	o.checkRefreshes(requests, logged)
 }
 
 // stalls returns a function that returns the longest time, since the call of stalls, for
@@ -129,8 +129,8 @@ func stalls() (longest func() time.Duration) {
 }
 
 // checkSecrets checks P6.
-func (o *observer) checkSecrets(t *testing.T) {
-	t.Helper()
+func (o *observer) checkSecrets() {
+	o.t.Helper()
 	output := o.output.String() + o.p.log.String()
 	var secrets []string
 	for _, token := range o.world.tokens {
@@ -141,7 +141,7 @@ func (o *observer) checkSecrets(t *testing.T) {
 	}
 	for _, secret := range secrets {
 		if strings.Contains(output, secret) {
-			t.Errorf("P6: %q leaked", secret)
+			o.t.Errorf("P6: %q leaked", secret)
 		}
 	}
 }
@@ -205,8 +205,8 @@ func checkSpacing(t *testing.T, source string, calls []attempt) {
 
 // checkRefreshes checks P4: before 65 % of a lifetime are over, STS is called, or the log
 // says why it could not be.
-func (o *observer) checkRefreshes(t *testing.T, requests, logged []attempt) {
-	t.Helper()
+func (o *observer) checkRefreshes(requests, logged []attempt) {
+	o.t.Helper()
 	for _, granted := range requests {
 		lifetime := granted.Expiration.Sub(granted.Time)
 		due := span{granted.Time, granted.Time.Add(lifetime*65/100 + slack)}
@@ -221,7 +221,7 @@ func (o *observer) checkRefreshes(t *testing.T, requests, logged []attempt) {
 			return a.Code != "" && started(a)
 		}
 		if !slices.ContainsFunc(requests, started) && !slices.ContainsFunc(logged, failed) {
-			t.Errorf("P4: for the credentials of %v, with a lifetime of %v, no refresh had started by %v", granted.Time, lifetime, due.end)
+			o.t.Errorf("P4: for the credentials of %v, with a lifetime of %v, no refresh had started by %v", granted.Time, lifetime, due.end)
 		}
 	}
 }
