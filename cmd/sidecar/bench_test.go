@@ -4,7 +4,6 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"testing"
 	"time"
 )
@@ -13,10 +12,7 @@ import (
 // credentials, with an STS that answers at once: what the sidecar adds to the start of a
 // pod, without the round trip to STS.
 func BenchmarkStart(b *testing.B) {
-	binary := filepath.Join(b.TempDir(), "sidecar")
-	if out, err := exec.Command("go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
-		b.Fatalf("%v: %s", err, out)
-	}
+	binary := buildSidecar(b)
 	w := newWorld(b)
 	w.publish(b)
 	for b.Loop() {

@@ -3,19 +3,18 @@ package main
 import (
 	"os/exec"
 	"testing"
-	"time"
 )
 
-// setup is what a fault test needs before its fault, beyond a token, an STS that grants,
-// and a sidecar with the default settings. The zero value is ready to use.
+// setup has the options of a fault test. With the zero value it starts with a token, an
+// STS that grants, and a sidecar with the default settings.
 type setup struct {
 	// enter is inNamespaces, or nil if the test needs no namespaces of its own.
 	enter func(*testing.T) bool
 
-	// before is called, if it is not nil, before the sidecar starts.
+	// before, if it is not nil, is called before the sidecar starts.
 	before func(*fault)
 
-	// launch starts the sidecar, by default in the way of the function launch.
+	// launch starts the sidecar. If it is nil, the function launch does.
 	launch func(*testing.T, *exec.Cmd) *process
 
 	// withoutLog is for a sidecar whose log cannot be written. It gets fixed ports, so
@@ -31,7 +30,7 @@ type setup struct {
 // fault is what a fault test works with.
 type fault struct {
 	w           *world
-	environment []string // more settings of the sidecar, for before to set
+	environment []string // more settings of the sidecar; has an effect before the start only
 
 	// The fields below are nil before the sidecar starts.
 	p *process
@@ -47,6 +46,7 @@ func faultTest(t *testing.T, cause func(*fault)) {
 	setup{}.faultTest(t, cause)
 }
 
+// faultTest is the function faultTest with options.
 func (s setup) faultTest(t *testing.T, cause func(*fault)) {
 	t.Helper()
 	t.Parallel()
@@ -90,16 +90,6 @@ func (s setup) start(t *testing.T, f *fault) *process {
 	return p
 }
 
-// newShortWorld returns a world with a token, whose STS grants a few seconds, so that
-// credentials expire within a test.
-func newShortWorld(t *testing.T) *world {
-	t.Helper()
-	w := newWorld(t)
-	w.sts.SetGrantLifetime(12 * time.Second)
-	w.publish(t)
-	return w
-}
-
 // checkSentToken checks that the latest request to STS had this token.
 func (f *fault) checkSentToken(t *testing.T, token string) {
 	t.Helper()
@@ -109,7 +99,8 @@ func (f *fault) checkSentToken(t *testing.T, token string) {
 	}
 }
 
-// outage is a fault during which no attempt to get credentials succeeds.
+// outage is a fault during which no attempt to get credentials succeeds. The reason in
+// its setup is the code that reports it.
 type outage struct {
 	setup
 	begin, end func(*world)

@@ -57,11 +57,17 @@ func TestFaultFewFilesAndSlowClients(t *testing.T) {
 // works, and does not write elsewhere what it cannot log: P1, P6, P7.
 func TestFaultDiskFullAndTokenRepeated(t *testing.T) {
 	d := new(disk)
-	setup{enter: inNamespaces, before: func(f *fault) {
-		d.mount(t)
-		d.fill(t)
-		f.w.sts.Always(standin.EchoToken())
-	}, launch: d.launch, withoutLog: true, reason: "InvalidIdentityToken"}.faultTest(t, func(f *fault) {
+	setup{
+		enter: inNamespaces,
+		before: func(f *fault) {
+			d.mount(t)
+			d.fill(t)
+			f.w.sts.Always(standin.EchoToken())
+		},
+		launch:     d.launch,
+		withoutLog: true,
+		reason:     "InvalidIdentityToken",
+	}.faultTest(t, func(f *fault) {
 		f.w.sts.Always(nil)
 		f.waitForCredentials()
 		f.w.sts.Always(standin.EchoToken())

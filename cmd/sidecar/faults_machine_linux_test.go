@@ -14,19 +14,24 @@ import (
 	"irsa-sidecar/test/standin"
 )
 
-// On a read-only root file system everything works: the sidecar writes no file: P1 to P8.
+// Everything works on a read-only root file system, because the sidecar writes no file:
+// P1 to P8.
 func TestFaultReadOnly(t *testing.T) {
-	setup{enter: inNamespaces, before: func(*fault) { // the world is on its own file system
-		if err := unix.Mount("", "/", "", unix.MS_REMOUNT|unix.MS_BIND|unix.MS_RDONLY, ""); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile("/x", nil, 0o600); !errors.Is(err, syscall.EROFS) {
-			t.Fatalf("writing to the root file system: %v", err)
-		}
-	}, launch: func(t *testing.T, cmd *exec.Cmd) *process {
-		cmd.Dir = "/"
-		return launch(t, cmd)
-	}}.faultTest(t, nil)
+	setup{
+		enter: inNamespaces,
+		before: func(*fault) { // the world is on its own file system
+			if err := unix.Mount("", "/", "", unix.MS_REMOUNT|unix.MS_BIND|unix.MS_RDONLY, ""); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile("/x", nil, 0o600); !errors.Is(err, syscall.EROFS) {
+				t.Fatalf("writing to the root file system: %v", err)
+			}
+		},
+		launch: func(t *testing.T, cmd *exec.Cmd) *process {
+			cmd.Dir = "/"
+			return launch(t, cmd)
+		},
+	}.faultTest(t, nil)
 }
 
 // A log on a full disk blocks nothing, and continues when there is room again: P1, P4,
@@ -44,7 +49,7 @@ func TestFaultDiskFull(t *testing.T) {
 	})
 }
 
-// Without inotify the next refresh reads the new token from the file: P1, P4.
+// Without inotify the sidecar reads the new token at the next refresh: P1, P4.
 func TestFaultInotify(t *testing.T) {
 	t.Parallel()
 	for _, limit := range []string{"max_inotify_instances", "max_inotify_watches"} {
@@ -61,7 +66,7 @@ func TestFaultInotify(t *testing.T) {
 	}
 }
 
-// Without IPv6 it serves on IPv4: P1.
+// Without IPv6 the sidecar serves on IPv4: P1.
 func TestFaultNoIPv6(t *testing.T) {
 	setup{enter: inNamespaces, before: func(*fault) {
 		write(t, "/proc/sys/net/ipv6/conf/all/disable_ipv6", "1")
@@ -70,7 +75,7 @@ func TestFaultNoIPv6(t *testing.T) {
 	})
 }
 
-// Without a loopback interface it cannot serve, and says why: P7.
+// Without a loopback interface the sidecar cannot serve, and says why: P7.
 func TestFaultNoLoopback(t *testing.T) {
 	t.Parallel()
 	if !inNamespaces(t) {

@@ -18,6 +18,10 @@ func TestIsHardened(t *testing.T) {
 	w.publish(t)
 	cmd := command(t, w.environment("SIDECAR_AUTHORIZATION_TOKEN=canary"))
 	cmd.Path = buildSidecar(t)
+	makeReadable(t, cmd.Path)
+	if err := os.Chmod(cmd.Path, 0o111); err != nil { // as in the image
+		t.Fatal(err)
+	}
 	cmd.SysProcAttr = ordinaryUser(t, w)
 	p := launch(t, cmd)
 	p.waitUntilItListens(t)
@@ -50,22 +54,6 @@ func TestIsHardened(t *testing.T) {
 	if _, metrics := get(t, "http://"+p.admin+"/metrics"); !strings.Contains(metrics, "\nprocess_open_fds ") || !strings.Contains(metrics, "\nprocess_resident_memory_bytes ") {
 		t.Errorf("process metrics are missing:\n%s", metrics)
 	}
-}
-
-// buildSidecar builds the sidecar as in the image: without cgo, and not readable.
-func buildSidecar(t *testing.T) (binary string) {
-	t.Helper()
-	binary = filepath.Join(t.TempDir(), "sidecar")
-	cmd := exec.Command("go", "build", "-o", binary, ".")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
-	makeReadable(t, binary)
-	if err := os.Chmod(binary, 0o111); err != nil {
-		t.Fatal(err)
-	}
-	return binary
 }
 
 // ordinaryUser returns the attributes that run a process as the sidecar's user in a pod,

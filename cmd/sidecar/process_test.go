@@ -9,23 +9,15 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
-
-	"irsa-sidecar/test/standin"
 )
-
-const role = "arn:aws:iam::111122223333:role/app"
-
-// issuer signs the tokens. It makes its key at first use: a process that is the sidecar
-// needs none.
-var issuer = sync.OnceValue(func() *standin.Issuer { return standin.NewIssuer("https://issuer.example") })
 
 // TestMain runs the test binary as the sidecar if BE_THE_SIDECAR is set, so that tests
 // run the real program in its own process.
@@ -41,57 +33,16 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// world is what a sidecar needs from outside.
-type world struct {
-	sts    *standin.STS
-	srv    *httptest.Server
-	volume *standin.Volume
-	tokens []string // all published
-}
-
-// newWorld returns an STS that knows role, and a volume that has no token yet.
-func newWorld(t testing.TB) *world {
+// buildSidecar builds the sidecar as in the image, without cgo.
+func buildSidecar(t testing.TB) (binary string) {
 	t.Helper()
-	w := &world{sts: standin.NewSTS(issuer()), volume: standin.NewVolume(t.TempDir())}
-	w.sts.AddRole(standin.Role{ARN: role})
-	w.srv = httptest.NewServer(w.sts)
-	t.Cleanup(w.srv.Close)
-	return w
-}
-
-// publish puts a new token into the volume.
-func (w *world) publish(t testing.TB) (token string) {
-	t.Helper()
-	token = issuer().Token(standin.Claims{})
-	if err := w.volume.Publish("token", token); err != nil {
-		t.Fatal(err)
+	binary = filepath.Join(t.TempDir(), "sidecar")
+	cmd := exec.Command("go", "build", "-o", binary, ".")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
 	}
-	w.tokens = append(w.tokens, token)
-	return token
-}
-
-// environment returns the environment of a sidecar in w, with more settings appended.
-func (w *world) environment(more ...string) []string {
-	return append([]string{
-		"AWS_ROLE_ARN=" + role,
-		"AWS_WEB_IDENTITY_TOKEN_FILE=" + w.volume.Path("token"),
-		"AWS_REGION=eu-west-1",
-		"AWS_ENDPOINT_URL_STS=" + w.srv.URL,
-		"SIDECAR_LISTEN=127.0.0.1:0",
-		"SIDECAR_ADMIN_LISTEN=127.0.0.1:0",
-	}, more...)
-}
-
-// getenv returns an os.Getenv of environment.
-func getenv(environment []string) func(name string) string {
-	return func(name string) (value string) {
-		for _, variable := range environment {
-			if v, ok := strings.CutPrefix(variable, name+"="); ok {
-				value = v // the last one counts
-			}
-		}
-		return value
-	}
+	return binary
 }
 
 // process is a sidecar in its own process.

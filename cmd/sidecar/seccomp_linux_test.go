@@ -60,21 +60,7 @@ func failAccepts(t *testing.T) (failures func() map[int]int) {
 		defer close(stopped)
 		calls := map[int]int{}
 		for next(fd, stop) {
-			var call seccompNotification
-			if err := ioctl(fd, unix.SECCOMP_IOCTL_NOTIF_RECV, unsafe.Pointer(&call)); err != nil {
-				continue // the process was interrupted, or has exited
-			}
-			listener := int(call.arguments[0])
-			response := seccompResponse{id: call.id, flags: unix.SECCOMP_USER_NOTIF_FLAG_CONTINUE}
-			n := calls[listener]
-			if n%2 == 0 {
-				response = seccompResponse{id: call.id, errno: -int32(acceptErrors[n/2%len(acceptErrors)])}
-			}
-			if err := ioctl(fd, unix.SECCOMP_IOCTL_NOTIF_SEND, unsafe.Pointer(&response)); err != nil {
-				continue
-			}
-			calls[listener]++
-			if n%2 == 0 {
+			if listener, failed := decide(fd, calls); failed {
 				mu.Lock()
 				counts[listener]++
 				mu.Unlock()
@@ -91,6 +77,27 @@ func failAccepts(t *testing.T) (failures func() map[int]int) {
 		defer mu.Unlock()
 		return maps.Clone(counts)
 	}
+}
+
+// decide makes one accept(2) fail, or continue, by the number of previous ones on the same
+// listener. It returns which listener it was, and whether the call failed.
+func decide(fd int, calls map[int]int) (listener int, failed bool) {
+	var call seccompNotification
+	if err := ioctl(fd, unix.SECCOMP_IOCTL_NOTIF_RECV, unsafe.Pointer(&call)); err != nil {
+		return 0, false // the process was interrupted, or has exited
+	}
+	listener = int(call.arguments[0])
+	n := calls[listener]
+	fail := n%2 == 0
+	response := seccompResponse{id: call.id, flags: unix.SECCOMP_USER_NOTIF_FLAG_CONTINUE}
+	if fail {
+		response = seccompResponse{id: call.id, errno: -int32(acceptErrors[n/2%len(acceptErrors)])}
+	}
+	if err := ioctl(fd, unix.SECCOMP_IOCTL_NOTIF_SEND, unsafe.Pointer(&response)); err != nil {
+		return listener, false
+	}
+	calls[listener]++
+	return listener, fail
 }
 
 // notifyAccepts installs the filter in the calling thread, and returns the file
