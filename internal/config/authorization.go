@@ -97,7 +97,7 @@ func checkToken(token string) (string, error) {
 // checkProxies checks the proxy variables, which net/http reads itself: at every call it
 // would repeat a malformed one, including the password.
 func (l *loader) checkProxies() {
-	for _, variable := range strings.Fields(proxyVariables) {
+	for variable := range strings.FieldsSeq(proxyVariables) {
 		value := l.getenv(variable)
 		if value == "" {
 			continue

@@ -93,14 +93,15 @@ func (e *Error) Error() string {
 	if len(e.Problems) == 1 {
 		plural = ""
 	}
-	text := fmt.Sprintf("invalid configuration (%d problem%s):", len(e.Problems), plural)
+	var text strings.Builder
+	text.WriteString(fmt.Sprintf("invalid configuration (%d problem%s):", len(e.Problems), plural))
 	for _, problem := range e.Problems {
-		text += "\n  " + problem
+		text.WriteString("\n  " + problem)
 	}
 	for _, hint := range e.Hints {
-		text += "\n  hint: " + hint
+		text.WriteString("\n  hint: " + hint)
 	}
-	return text
+	return text.String()
 }
 
 // loader reads settings and collects what is wrong with them.
@@ -118,7 +119,7 @@ func (l *loader) value(k key) string {
 	s := l.settings[k]
 	value, isFlag := l.arguments.flags[s.flag]
 	if !isFlag {
-		for _, variable := range strings.Fields(s.variables) {
+		for variable := range strings.FieldsSeq(s.variables) {
 			if value = l.getenv(variable); value != "" {
 				break
 			}

@@ -48,7 +48,7 @@ func TestCommandsReadWhatTheTableSays(t *testing.T) {
 			if s.usedBy&by == 0 || s.key == keyNoProxy { // net/http reads it
 				continue
 			}
-			for _, variable := range strings.Fields(s.variables) {
+			for variable := range strings.FieldsSeq(s.variables) {
 				want[variable] = true
 			}
 		}
@@ -76,7 +76,7 @@ func TestDefaultsAreValid(t *testing.T) {
 		}
 		required++
 		env := webhook()
-		for _, variable := range strings.Fields(s.variables) {
+		for variable := range strings.FieldsSeq(s.variables) {
 			delete(env, variable)
 		}
 		if _, err := load(nil, env); err == nil || !strings.Contains(err.Error(), s.name()+": is required") {
@@ -91,7 +91,7 @@ func TestDefaultsAreValid(t *testing.T) {
 // No error repeats the value of a setting that may be a secret.
 func TestSecretsAreNotRepeated(t *testing.T) {
 	for _, s := range settings() {
-		for _, variable := range strings.Fields(s.variables) {
+		for variable := range strings.FieldsSeq(s.variables) {
 			env := webhook()
 			env[variable] = "hunter2\x00://"
 			if _, err := load(nil, env); s.secret && err == nil || s.secret && strings.Contains(err.Error(), "hunter2") {
@@ -141,7 +141,7 @@ func settingsDocument() string {
 func TestTreeNamesOnlyKnownSettings(t *testing.T) {
 	variables := map[string]bool{}
 	for _, s := range settings() {
-		for _, variable := range strings.Fields(s.variables) {
+		for variable := range strings.FieldsSeq(s.variables) {
 			variables[variable] = true
 		}
 	}

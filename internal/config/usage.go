@@ -72,7 +72,7 @@ func writeUsage(b *strings.Builder, s setting) {
 // wrap breaks a text into lines of at most width characters, longer words aside.
 func wrap(text string, width int) (lines []string) {
 	line := ""
-	for _, word := range strings.Fields(text) {
+	for word := range strings.FieldsSeq(text) {
 		switch {
 		case line == "":
 			line = word
