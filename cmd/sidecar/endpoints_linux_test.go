@@ -147,7 +147,7 @@ func TestInstanceMetadataEndpointSettings(t *testing.T) {
 	var started struct {
 		IMDS string `json:"imds_listen"`
 	}
-	line, _, _ := strings.Cut(p.log.String(), "\n")
+	line, _, _ := strings.Cut(p.log(), "\n")
 	if err := json.Unmarshal([]byte(line), &started); err != nil || started.IMDS == "" {
 		t.Fatalf("the first line of the log has no imds_listen: %s: %v", line, err)
 	}

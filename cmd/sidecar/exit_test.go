@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"irsa-sidecar/internal/config"
+	"irsa-sidecar/test/harness"
 	"irsa-sidecar/test/standin"
 )
 
@@ -64,7 +65,7 @@ func TestExitWithoutCredentials(t *testing.T) {
 	w.sts.Always(standin.Refuse(403, "AccessDenied", "no"))
 	w.publish(t)
 	ctx, cancel := context.WithCancel(t.Context())
-	log := new(lockedBuffer)
+	log := new(harness.Buffer)
 	returned := make(chan error)
 	go func() {
 		returned <- run(ctx, nil, getenv(w.environment()), io.Discard, newLogWriter(log))

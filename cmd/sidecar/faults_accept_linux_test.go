@@ -20,7 +20,7 @@ func TestFaultAccept(t *testing.T) {
 		f.waitForRefresh()
 	})
 	listeners := 5
-	if strings.Contains(p.log.String(), "no IPv6 loopback") {
+	if strings.Contains(p.log(), "no IPv6 loopback") {
 		listeners--
 	}
 	counts := failures()
@@ -30,7 +30,7 @@ func TestFaultAccept(t *testing.T) {
 	if most := slices.Max(slices.Collect(maps.Values(counts))); most < len(acceptErrors) {
 		t.Errorf("accept failed %d times at most on a listener, want each of %d errors", most, len(acceptErrors))
 	}
-	if n := strings.Count(p.log.String(), "accepting a connection failed"); n != listeners {
+	if n := strings.Count(p.log(), "accepting a connection failed"); n != listeners {
 		t.Errorf("%d warnings, want %d", n, listeners)
 	}
 }

@@ -43,9 +43,9 @@ func TestFaultDiskFull(t *testing.T) {
 		f.loseLog(true)
 		f.waitForRefresh()
 		d.clear(t)
-		logged := len(attempts(f.p.log))
+		logged := len(attempts(f.p.log()))
 		f.waitForRefresh()
-		f.wait(slack, "line in the log", func() bool { return len(attempts(f.p.log)) > logged })
+		f.wait(slack, "line in the log", func() bool { return len(attempts(f.p.log())) > logged })
 	})
 }
 

@@ -26,7 +26,7 @@ func TestIsHardened(t *testing.T) {
 	p := launch(t, cmd)
 	p.waitUntilItListens(t)
 	p.waitForLog(t, "credentials refreshed")
-	proc := fmt.Sprintf("/proc/%d/", p.cmd.Process.Pid)
+	proc := fmt.Sprintf("/proc/%d/", p.Pid())
 
 	threads, err := filepath.Glob(proc + "task/*/status")
 	if err != nil || len(threads) < 2 {
@@ -47,7 +47,7 @@ func TestIsHardened(t *testing.T) {
 			t.Errorf("another process of the same user can read %s: %v, %q", file, err, out)
 		}
 	}
-	if strings.Contains(p.log.String(), "not hardened") {
+	if strings.Contains(p.log(), "not hardened") {
 		t.Error("the log says that the process is not hardened")
 	}
 	// The sidecar itself can still read what it needs.

@@ -7,10 +7,12 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"irsa-sidecar/test/harness"
 )
 
 func TestLogWriter(t *testing.T) {
-	var log lockedBuffer
+	var log harness.Buffer
 	l := newLogWriter(&log)
 	line := []byte("one\n")
 	l.Write(line)

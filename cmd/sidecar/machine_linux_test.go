@@ -69,7 +69,7 @@ func through(cmd *exec.Cmd, line string) *exec.Cmd {
 
 func (p *process) signal(t *testing.T, s os.Signal) {
 	t.Helper()
-	if err := p.cmd.Process.Signal(s); err != nil {
+	if err := p.Signal(s); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -97,7 +97,7 @@ func (d *disk) launch(t *testing.T, cmd *exec.Cmd) *process {
 	defer f.Close()
 	cmd.Dir, cmd.Stdout, cmd.Stderr = filepath.Dir(d.log), f, f
 	p := launch(t, cmd)
-	p.log = d
+	p.log = d.String
 	return p
 }
 

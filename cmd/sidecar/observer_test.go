@@ -239,7 +239,7 @@ func (o *observer) missing(message string) string {
 		return "metric with the code"
 	}
 	last := attempt{}
-	for _, a := range attempts(o.p.log) {
+	for _, a := range attempts(o.p.log()) {
 		last = a
 	}
 	if last.Code != code && !o.logLost {

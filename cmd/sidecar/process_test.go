@@ -1,11 +1,9 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"flag"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -13,10 +11,11 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"irsa-sidecar/test/harness"
 )
 
 // TestMain runs the test binary as the sidecar if BE_THE_SIDECAR is set, so that tests
@@ -33,26 +32,22 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// buildSidecar builds the sidecar as in the image, without cgo.
+// buildSidecar builds the sidecar as in the image.
 func buildSidecar(t testing.TB) (binary string) {
 	t.Helper()
 	binary = filepath.Join(t.TempDir(), "sidecar")
-	cmd := exec.Command("go", "build", "-o", binary, ".")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
+	if err := harness.BuildForImage(t.Context(), binary, "cmd/sidecar"); err != nil {
+		t.Fatal(err)
 	}
 	return binary
 }
 
 // process is a sidecar in its own process.
 type process struct {
-	cmd             *exec.Cmd
-	log             fmt.Stringer // its stdout and stderr
-	endpoint, admin string       // addresses
+	*harness.Process
+	log             func() string // its stdout and stderr
+	endpoint, admin string        // addresses
 	environment     []string
-	exited          chan struct{}
-	exitErr         error // valid once exited is closed
 }
 
 // longestTest bounds the life of every process, so that none outlives its test for long.
@@ -80,23 +75,15 @@ func start(t *testing.T, environment []string) *process {
 // already has a stderr.
 func launch(t *testing.T, cmd *exec.Cmd) *process {
 	t.Helper()
-	log := new(lockedBuffer)
-	p := &process{cmd: cmd, log: log, environment: cmd.Env, exited: make(chan struct{})}
-	if cmd.Stderr == nil {
-		cmd.Stdout, cmd.Stderr = log, log
-	}
-	if err := p.cmd.Start(); err != nil {
+	running, err := harness.Start(cmd)
+	if err != nil {
 		t.Fatal(err)
 	}
-	go func() {
-		p.exitErr = p.cmd.Wait()
-		close(p.exited)
-	}()
+	p := &process{Process: running, log: running.Log, environment: cmd.Env}
 	t.Cleanup(func() {
-		p.cmd.Process.Kill()
-		<-p.exited
+		p.Kill()
 		if t.Failed() {
-			t.Logf("log of the sidecar:\n%s", p.log)
+			t.Logf("log of the sidecar:\n%s", p.log())
 		}
 	})
 	return p
@@ -107,7 +94,7 @@ func (p *process) waitUntilItListens(t *testing.T) {
 	t.Helper()
 	p.waitForLog(t, "sidecar started")
 	var line string
-	for line = range strings.Lines(p.log.String()) {
+	for line = range strings.Lines(p.log()) {
 		if strings.Contains(line, "sidecar started") {
 			break
 		}
@@ -142,10 +129,10 @@ func (p *process) waitForPorts(t *testing.T, endpoint, admin string) {
 // waitForLog waits until the log contains text.
 func (p *process) waitForLog(t *testing.T, text string) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !strings.Contains(p.log.String(), text); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(20 * time.Second); !strings.Contains(p.log(), text); time.Sleep(time.Millisecond) {
 		select {
-		case <-p.exited:
-			t.Fatalf("the sidecar exited before it logged %q: %v", text, p.exitErr)
+		case <-p.Exited():
+			t.Fatalf("the sidecar exited before it logged %q: %v", text, p.State())
 		default:
 		}
 		if time.Now().After(deadline) {
@@ -206,31 +193,13 @@ func fetch(c *http.Client, url string) string {
 // terminate sends SIGTERM, as the kubelet does, and returns the exit status.
 func (p *process) terminate(t *testing.T) int {
 	t.Helper()
-	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+	if err := p.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
 	select {
-	case <-p.exited:
+	case <-p.Exited():
 	case <-time.After(20 * time.Second):
 		t.Fatal("the sidecar does not exit")
 	}
-	return p.cmd.ProcessState.ExitCode()
-}
-
-// lockedBuffer is a bytes.Buffer that is safe for concurrent use.
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
+	return p.State().ExitCode()
 }

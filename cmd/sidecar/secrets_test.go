@@ -27,12 +27,12 @@ func TestNoSecretLeaks(t *testing.T) {
 	if status, printed := p.ready(t); status != 0 {
 		t.Errorf("sidecar ready: exit status %d, output %q", status, printed)
 	}
-	cmdline, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", p.cmd.Process.Pid))
+	cmdline, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", p.Pid()))
 	if err != nil {
 		t.Fatal(err)
 	}
 	p.terminate(t)
-	fmt.Fprintf(&output, "%s\n%s", cmdline, p.log)
+	fmt.Fprintf(&output, "%s\n%s", cmdline, p.log())
 	secrets := append(strings.Split(token, "."), "canary-path", "canary-authorization", "canary-proxy")
 	for _, c := range w.sts.Credentials() {
 		secrets = append(secrets, c.AccessKeyID, c.SecretAccessKey, c.SessionToken)

@@ -62,7 +62,7 @@ func TestWarnsOfPlainHTTP(t *testing.T) {
 			t.Parallel()
 			p := start(t, newWorld(t).environment("AWS_ENDPOINT_URL_STS="+tt.endpoint)) // without a token, so nothing is sent
 			p.waitForLog(t, "refresh failed")
-			if got := strings.Contains(p.log.String(), `"msg":"STS is called without TLS"`); got != tt.want {
+			if got := strings.Contains(p.log(), `"msg":"STS is called without TLS"`); got != tt.want {
 				t.Errorf("warned: %v, want %v", got, tt.want)
 			}
 		})

@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"encoding/json"
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -80,7 +79,7 @@ func (o *observer) end() {
 	o.admin("/metrics")
 	o.admin("/readyz")
 	// If it hangs, SIGQUIT makes it log the stacks of its goroutines.
-	hanging := time.AfterFunc(10*time.Second, func() { o.p.cmd.Process.Signal(syscall.SIGQUIT) })
+	hanging := time.AfterFunc(10*time.Second, func() { o.p.Signal(syscall.SIGQUIT) })
 	defer hanging.Stop()
 	stall := stalls()
 	signalled := time.Now()
@@ -97,7 +96,7 @@ func (o *observer) end() {
 	o.checkSecrets()
 	requests := o.requests()
 	checkSpacing(o.t, "STS", requests)
-	logged := attempts(o.p.log)
+	logged := attempts(o.p.log())
 	checkSpacing(o.t, "the log", slices.DeleteFunc(slices.Clone(logged), func(a attempt) bool { return a.Code == "token" }))
 	o.checkRefreshes(requests, logged)
 }
@@ -131,7 +130,7 @@ func stalls() (longest func() time.Duration) {
 // checkSecrets checks P6.
 func (o *observer) checkSecrets() {
 	o.t.Helper()
-	output := o.output.String() + o.p.log.String()
+	output := o.output.String() + o.p.log()
 	var secrets []string
 	for _, token := range o.world.tokens {
 		secrets = append(secrets, strings.Split(token, ".")...)
@@ -155,8 +154,8 @@ type attempt struct {
 }
 
 // attempts returns the attempts in a log, each with the time at which it ended.
-func attempts(log fmt.Stringer) (all []attempt) {
-	for line := range strings.Lines(log.String()) {
+func attempts(log string) (all []attempt) {
+	for line := range strings.Lines(log) {
 		var a attempt
 		if json.Unmarshal([]byte(line), &a) == nil && (a.Msg == "credentials refreshed" || a.Msg == "refresh failed") {
 			all = append(all, a)

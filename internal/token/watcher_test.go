@@ -1,19 +1,18 @@
 package token
 
 import (
-	"bytes"
 	"context"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
+	"irsa-sidecar/test/harness"
 	"irsa-sidecar/test/standin"
 )
 
@@ -28,12 +27,12 @@ type watched struct {
 	volume  *standin.Volume
 	watcher *Watcher
 	changed chan struct{}
-	log     *lockedBuffer
+	log     *harness.Buffer
 }
 
 func watch(t *testing.T, volume *standin.Volume) *watched {
 	t.Helper()
-	w := &watched{volume: volume, changed: make(chan struct{}, 100), log: new(lockedBuffer)}
+	w := &watched{volume: volume, changed: make(chan struct{}, 100), log: new(harness.Buffer)}
 	w.watcher = NewWatcher(File(volume.Path("token")), slog.New(slog.NewJSONHandler(w.log, nil)), prometheus.NewRegistry())
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error)
@@ -149,7 +148,7 @@ func TestCheck(t *testing.T) {
 	now := time.Now()
 	soon := issuer.Token(standin.Claims{IssuedAt: now, Lifetime: time.Minute})
 	file := filepath.Join(t.TempDir(), "token")
-	log := new(lockedBuffer)
+	log := new(harness.Buffer)
 	w := NewWatcher(File(file), slog.New(slog.NewJSONHandler(log, nil)), prometheus.NewRegistry())
 	steps := []struct {
 		name    string
@@ -202,28 +201,4 @@ func newVolume(t *testing.T, token string) *standin.Volume {
 		t.Fatal(err)
 	}
 	return v
-}
-
-// lockedBuffer is a buffer that is safe for concurrent use.
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
-}
-
-func (b *lockedBuffer) Reset() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.b.Reset()
 }

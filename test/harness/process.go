@@ -41,11 +41,17 @@ func Start(cmd *exec.Cmd) (*Process, error) {
 // Pid returns the process ID.
 func (p *Process) Pid() int { return p.cmd.Process.Pid }
 
+// Signal sends a signal.
+func (p *Process) Signal(s os.Signal) error { return p.cmd.Process.Signal(s) }
+
 // Log returns the output so far.
 func (p *Process) Log() string { return p.log.String() }
 
 // Exited is closed when the process has exited.
 func (p *Process) Exited() <-chan struct{} { return p.exited }
+
+// State says how the process has exited; call it after that.
+func (p *Process) State() *os.ProcessState { return p.cmd.ProcessState }
 
 // Stop sends SIGTERM, and SIGKILL if the process does not exit in time. It returns how
 // the process exited, and an error if it had already exited.
@@ -134,4 +140,11 @@ func (b *Buffer) String() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.b.String()
+}
+
+// Reset forgets what was written.
+func (b *Buffer) Reset() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.b.Reset()
 }
