@@ -171,6 +171,7 @@ func TestWrongSettings(t *testing.T) {
 		{"a short duration", map[string]string{"SIDECAR_DURATION": "14m59s"}, "--duration (SIDECAR_DURATION): ", "15m to 12h"},
 		{"a long duration", map[string]string{"SIDECAR_DURATION": "12h1s"}, "--duration", "15m to 12h"},
 		{"a duration without unit", map[string]string{"SIDECAR_DURATION": "3600"}, "--duration", "as in 90s, 15m or 1h"},
+		{"a short duration with a fraction", map[string]string{"SIDECAR_DURATION": "14m0.5s"}, "--duration", "15m to 12h"},
 		{"a fraction of a second", map[string]string{"SIDECAR_DURATION": "15m0.5s"}, "--duration", "whole seconds"},
 		{"no policy file", map[string]string{"SIDECAR_SESSION_POLICY_FILE": dir + "/none"}, "--session-policy-file (SIDECAR_SESSION_POLICY_FILE): ", "no such file"},
 		{"a policy that is not JSON", map[string]string{"SIDECAR_SESSION_POLICY_FILE": file("bad", `hunter2`)}, "--session-policy-file", "does not hold JSON"},

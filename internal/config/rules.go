@@ -100,12 +100,13 @@ func (l *loader) duration() time.Duration {
 	return d
 }
 
-// durationOf returns a setting that is a duration, within its limits.
+// durationOf returns a setting that is a duration within its limits, 0 if it is not.
 func (l *loader) durationOf(k key) time.Duration {
 	value := l.value(k)
 	d, err := time.ParseDuration(value)
 	if least, most := l.settings[k].durations(); err != nil || d < least || d > most {
 		l.fail(k, "%q is not a duration from %s with its unit, as in 90s, 15m or 1h", value, l.settings[k].limit)
+		return 0
 	}
 	return d
 }

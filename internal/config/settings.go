@@ -228,7 +228,7 @@ func hasFlag(name string) bool {
 // durations returns the limits of a setting that is a duration.
 func (s setting) durations() (least, most time.Duration) {
 	from, to, _ := strings.Cut(s.limit, " to ")
-	least, _ = time.ParseDuration(from) // the tests use them
+	least, _ = time.ParseDuration(from) // a malformed limit fails the tests
 	most, _ = time.ParseDuration(to)
 	return least, most
 }
@@ -236,6 +236,6 @@ func (s setting) durations() (least, most time.Duration) {
 // most returns the limit of a setting that is counted.
 func (s setting) most() int {
 	count, _, _ := strings.Cut(s.limit, " ")
-	n, _ := strconv.Atoi(count) // the tests use it
+	n, _ := strconv.Atoi(count) // a malformed limit fails the tests
 	return n
 }

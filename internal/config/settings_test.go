@@ -65,6 +65,24 @@ func TestCommandsReadWhatTheTableSays(t *testing.T) {
 	}
 }
 
+// Limits that a rule does not take from the table are the ones in the table.
+func TestRulesKeepTheLimits(t *testing.T) {
+	if most := settings()[keyAuthorizationToken].most(); most != maxTokenLength {
+		t.Errorf("the table says at most %d bytes, and the rule %d", most, maxTokenLength)
+	}
+	levels := strings.FieldsFunc(strings.ReplaceAll(settings()[keyLogLevel].limit, " or ", ","), func(c rune) bool { return c == ',' || c == ' ' })
+	for _, level := range levels {
+		env := webhook()
+		env["SIDECAR_LOG_LEVEL"] = level
+		if cfg, err := load(nil, env); err != nil || strings.ToLower(cfg.LogLevel.String()) != level {
+			t.Errorf("log level %s: got %v, %v", level, cfg.LogLevel, err)
+		}
+	}
+	if len(levels) != 4 {
+		t.Errorf("the table has the log levels %q", levels)
+	}
+}
+
 func TestDefaultsAreValid(t *testing.T) {
 	if _, err := load(nil, webhook()); err != nil {
 		t.Error(err)
