@@ -1,7 +1,6 @@
 package config
 
 import (
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -33,10 +32,7 @@ func TestAuthorizationToken(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			file := filepath.Join(t.TempDir(), "token")
-			if err := os.WriteFile(file, []byte(tt.token), 0o600); err != nil {
-				t.Fatal(err)
-			}
+			file := write(t, filepath.Join(t.TempDir(), "token"), tt.token)
 			token, err := checkToken(tt.token)
 			fromFile, fileErr := readToken(file)
 			if !tt.fails {
@@ -61,10 +57,7 @@ func TestAuthorizationToken(t *testing.T) {
 func TestUnusableAuthorizationTokenFile(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	huge := filepath.Join(dir, "huge")
-	if err := os.WriteFile(huge, []byte(strings.Repeat(" ", 1<<20-1)+"x"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	huge := write(t, filepath.Join(dir, "huge"), strings.Repeat(" ", 1<<20-1)+"x")
 	tests := []struct {
 		name string
 		file string

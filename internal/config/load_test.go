@@ -51,15 +51,18 @@ func TestWebhookEnvironmentIsEnough(t *testing.T) {
 	}
 }
 
+// write writes a file and returns its name.
+func write(t *testing.T, name, content string) string {
+	t.Helper()
+	if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
 func TestSettings(t *testing.T) {
 	dir := t.TempDir()
-	file := func(name, content string) string {
-		path := filepath.Join(dir, name)
-		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return path
-	}
+	file := func(name, content string) string { return write(t, filepath.Join(dir, name), content) }
 	srv := httptest.NewTLSServer(nil)
 	defer srv.Close()
 	bundle := file("ca.pem", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: srv.Certificate().Raw})))
@@ -136,13 +139,7 @@ func TestSettings(t *testing.T) {
 
 func TestWrongSettings(t *testing.T) {
 	dir := t.TempDir()
-	file := func(name, content string) string {
-		path := filepath.Join(dir, name)
-		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return path
-	}
+	file := func(name, content string) string { return write(t, filepath.Join(dir, name), content) }
 	tests := []struct {
 		name string
 		env  map[string]string
