@@ -169,7 +169,7 @@ func TestInstanceMetadataEndpointSettings(t *testing.T) {
 	if status, body := ask(http.MethodGet, "/latest/meta-data/placement/region", "X-aws-ec2-metadata-token", session); status != 200 || body != "eu-west-1" {
 		t.Errorf("region: got %d %s", status, body)
 	}
-	if status, body := ask(http.MethodGet, "/latest/meta-data/iam/security-credentials/app", "X-aws-ec2-metadata-token", session); status != 200 || !strings.Contains(body, `"Code":"Success"`) {
+	if status, body := ask(http.MethodGet, "/latest/meta-data/iam/security-credentials/app", "X-aws-ec2-metadata-token", session); status != 200 || !strings.Contains(body, `"Code" : "Success"`) {
 		t.Errorf("credentials: got %d %s", status, body)
 	}
 }

@@ -22,7 +22,9 @@ type handlers struct {
 func newHandlers(ctx context.Context, cfg *config.Config, refresher *credentials.Refresher, log *slog.Logger, reg *prometheus.Registry) handlers {
 	metrics := server.NewMetrics(reg)
 	access := server.ContainerGuard{Path: cfg.Path, Authorization: newAuthorization(cfg, log)}
-	instance := server.Instance{Role: cfg.Role, Region: cfg.STS.Region, V1: cfg.IMDSV1}
+	instance := server.Instance{
+		Role: cfg.Role, Region: cfg.STS.Region, Zone: cfg.Zone, ID: cfg.InstanceID, Domain: cfg.Domain(), V1: cfg.IMDSV1,
+	}
 	return handlers{
 		container: server.NewContainerEndpoint(access, server.ContainerCredentials(cfg.Role), refresher, log, metrics),
 		instance:  server.NewInstanceEndpoint(instance, refresher, log, metrics),

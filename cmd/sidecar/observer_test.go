@@ -167,7 +167,7 @@ func (o *observer) checkCredentials(a answer, before standin.Credentials) {
 	c := issued[n]
 	want := map[string]string{
 		"AccessKeyId": c.AccessKeyID, "SecretAccessKey": c.SecretAccessKey, "Token": c.SessionToken,
-		"Expiration": c.Expiration.Format(time.RFC3339), "AccountId": c.Account, "RoleArn": role,
+		"Expiration": c.Expiration.Format(time.RFC3339), "RoleArn": role,
 	}
 	switch {
 	case !maps.Equal(document, want):

@@ -31,6 +31,8 @@ type Config struct {
 	Listen      Listen
 	Path        string // without a slash at its end; may be a secret
 	IMDSV1      bool
+	Zone        string // availability zone, may be empty
+	InstanceID  string // may be empty
 	Wait        time.Duration
 
 	// AuthorizationToken is the token that clients must send, empty: none. If
@@ -72,6 +74,8 @@ func Load(arguments Arguments, getenv func(string) string) (*Config, error) {
 	cfg.Path = l.path()
 	cfg.AuthorizationToken, cfg.AuthorizationTokenFile = l.authorization()
 	cfg.IMDSV1 = l.boolean(keyIMDSV1)
+	cfg.Zone = l.zone(cfg.STS.Region)
+	cfg.InstanceID = l.instanceID()
 	cfg.Wait = l.durationOf(keyWait)
 	return cfg, l.err()
 }
@@ -79,6 +83,17 @@ func Load(arguments Arguments, getenv func(string) string) (*Config, error) {
 // HasDefaultPath reports whether credentials are served at the path where clients ask
 // by default, which is no secret.
 func (c *Config) HasDefaultPath() bool { return c.Path == settings()[keyPath].standard }
+
+// Domain returns the domain of AWS's services in the partition of the role, empty if it is
+// not a partition of AWS.
+func (c *Config) Domain() string {
+	for _, p := range partitions() {
+		if p.name == c.Role.Partition {
+			return p.domain
+		}
+	}
+	return ""
+}
 
 // Error is everything that is wrong with a configuration.
 type Error struct {

@@ -107,6 +107,9 @@ func TestSettings(t *testing.T) {
 			func(c *Config) bool {
 				return c.Listen.ECS.HostPort == "127.0.0.1:1" && c.Listen.IMDS.HostPort == "127.0.0.1:2" && c.IMDSV1
 			}},
+		{"zone and instance id", map[string]string{"instance-id": "i-0123456789abcdef0"}, map[string]string{"SIDECAR_ZONE": "eu-west-1-lon-1a"},
+			func(c *Config) bool { return c.Zone == "eu-west-1-lon-1a" && c.InstanceID == "i-0123456789abcdef0" }},
+		{"a zone that is not AWS's", nil, map[string]string{"AWS_REGION": "dc1", "SIDECAR_ZONE": "rack-7"}, func(c *Config) bool { return c.Zone == "rack-7" }},
 		{"an empty address means no endpoint", nil, map[string]string{"SIDECAR_ECS_LISTEN": "", "SIDECAR_IMDS_LISTEN": ""},
 			func(c *Config) bool { return c.Listen.ECS == Address{} && c.Listen.IMDS == Address{} }},
 		{"a capability as the path", nil, map[string]string{"SIDECAR_PATH": "/v1/credentials/0f1e-2d~_.x/"},
@@ -119,11 +122,11 @@ func TestSettings(t *testing.T) {
 			func(c *Config) bool { return c.AuthorizationToken == "" && c.Path == "/v1/credentials" }},
 		{"proxies", nil, map[string]string{"HTTPS_PROXY": "http://user:hunter2@proxy:3128", "http_proxy": "proxy:3128"}, func(*Config) bool { return true }},
 		{"role of another partition with a path", nil, map[string]string{"AWS_ROLE_ARN": "arn:aws-us-gov:iam::111122223333:role/a/b/c+=,.@_-", "AWS_REGION": "us-gov-west-1"},
-			func(c *Config) bool { return c.Role.Partition == "aws-us-gov" }},
+			func(c *Config) bool { return c.Role.Partition == "aws-us-gov" && c.Domain() == "amazonaws.com" }},
 		{"a region that is not AWS's", nil, map[string]string{"AWS_REGION": "dc1-1a", "AWS_ROLE_ARN": "arn:aws-cn:iam::111122223333:role/app"},
 			func(c *Config) bool { return c.STS.Region == "dc1-1a" }},
 		{"a partition that is not AWS's", nil, map[string]string{"AWS_ROLE_ARN": "arn:aws-example:iam::111122223333:role/app"},
-			func(c *Config) bool { return c.Role.Partition == "aws-example" }},
+			func(c *Config) bool { return c.Role.Partition == "aws-example" && c.Domain() == "" }},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -159,6 +162,12 @@ func TestWrongSettings(t *testing.T) {
 		{"a zone of another partition", map[string]string{"AWS_REGION": "us-gov-east-1b", "AWS_ROLE_ARN": "arn:aws-us-gov:iam::111122223333:role/app"}, "--region", "set its region, us-gov-east-1"},
 		{"a local zone", map[string]string{"AWS_REGION": "us-west-2-lax-1a"}, "--region", "set its region, us-west-2"},
 		{"a Wavelength zone", map[string]string{"AWS_REGION": "us-east-1-wl1-bos-wlz-1"}, "--region", "set its region, us-east-1"},
+		{"a zone of another region", map[string]string{"SIDECAR_ZONE": "eu-central-1a"}, "--zone", `"eu-central-1a" is not a zone of the region eu-west-1, such as eu-west-1a`},
+		{"the id of a zone", map[string]string{"SIDECAR_ZONE": "euw1-az1"}, "--zone", "is not a zone of the region eu-west-1"},
+		{"a zone that is a region", map[string]string{"SIDECAR_ZONE": "eu-west-1"}, "--zone", "is not a zone of the region eu-west-1"},
+		{"two lines as a zone", map[string]string{"SIDECAR_ZONE": "eu-west-1a\neu-west-1b"}, "--zone", "is not the name of a zone"},
+		{"two lines as an instance id", map[string]string{"SIDECAR_INSTANCE_ID": "i-1\ni-2"}, "--instance-id", "is not an id such as i-0123456789abcdef0"},
+		{"a long instance id", map[string]string{"SIDECAR_INSTANCE_ID": strings.Repeat("i", 65)}, "--instance-id", "at most 64 characters"},
 		{"a region of another partition", map[string]string{"AWS_REGION": "cn-north-1"}, "--role-arn", "partition aws, and the region cn-north-1 in the partition aws-cn"},
 		{"a role of another partition", map[string]string{"AWS_ROLE_ARN": "arn:aws-us-gov:iam::111122223333:role/app"}, "--role-arn", "partition aws-us-gov, and the region eu-west-1 in the partition aws"},
 		{"another partition with an endpoint", map[string]string{"AWS_REGION": "eusc-de-east-1", "AWS_ENDPOINT_URL_STS": "https://sts.example"}, "--role-arn", "partition aws-eusc"},

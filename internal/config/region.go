@@ -31,6 +31,23 @@ func (l *loader) region() string {
 	return value
 }
 
+// zone returns the availability zone, which must be one of region if that is a region of
+// AWS: many programs take their region from it.
+func (l *loader) zone(region string) string {
+	value := l.value(keyZone)
+	if value == "" {
+		return ""
+	}
+	zone := regexp.MustCompile(zoneRule).FindStringSubmatch(value)
+	switch {
+	case !matches(regionRule, value):
+		l.fail(keyZone, "%q is not the name of a zone, such as eu-west-1a", value)
+	case partitionOf(region) != "" && (zone == nil || zone[1] != region):
+		l.fail(keyZone, "%q is not a zone of the region %s, such as %sa", value, region, region)
+	}
+	return value
+}
+
 // checkPartition checks that role and region are in the same AWS partition: STS of one
 // partition knows no role of another. Partitions and regions that are not AWS's pass.
 func (l *loader) checkPartition(role arn.ARN, region string) {
@@ -45,20 +62,21 @@ func (l *loader) checkPartition(role arn.ARN, region string) {
 	}
 }
 
-// partition is an AWS partition, and what the names of its regions begin with.
-type partition struct{ name, prefixes string }
+// partition is an AWS partition, what the names of its regions begin with, and the domain
+// of its services.
+type partition struct{ name, prefixes, domain string }
 
 // partitions returns the AWS partitions, as in the partitions.json of the AWS SDKs.
 func partitions() []partition {
 	return []partition{
-		{"aws", "us eu ap sa ca me af il mx"},
-		{"aws-cn", "cn"},
-		{"aws-us-gov", "us-gov"},
-		{"aws-iso", "us-iso"},
-		{"aws-iso-b", "us-isob"},
-		{"aws-iso-e", "eu-isoe"},
-		{"aws-iso-f", "us-isof"},
-		{"aws-eusc", "eusc-de"},
+		{"aws", "us eu ap sa ca me af il mx", "amazonaws.com"},
+		{"aws-cn", "cn", "amazonaws.com.cn"},
+		{"aws-us-gov", "us-gov", "amazonaws.com"},
+		{"aws-iso", "us-iso", "c2s.ic.gov"},
+		{"aws-iso-b", "us-isob", "sc2s.sgov.gov"},
+		{"aws-iso-e", "eu-isoe", "cloud.adc-e.uk"},
+		{"aws-iso-f", "us-isof", "csp.hci.ic.gov"},
+		{"aws-eusc", "eusc-de", "amazonaws.eu"},
 	}
 }
 

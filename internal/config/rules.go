@@ -22,6 +22,7 @@ const (
 	sessionNameRule = `^[\w+=,.@-]{2,64}$`
 	roleRule        = `^arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+$`
 	policyARNRule   = `^arn:aws[a-z-]*:iam::(\d{12}|aws):policy/[\w+=,.@/-]+$`
+	instanceIDRule  = `^[\w.-]+$`
 	pathRule        = `^(/[\w~-][\w.~-]*)+/?$`
 )
 
@@ -207,6 +208,14 @@ func (l *loader) boolean(k key) bool {
 		l.fail(k, "%q is neither true nor false", value)
 	}
 	return false
+}
+
+func (l *loader) instanceID() string {
+	value := l.value(keyInstanceID)
+	if value != "" && !matches(instanceIDRule, value) || len(value) > l.settings[keyInstanceID].most() {
+		l.fail(keyInstanceID, "%q is not an id such as i-0123456789abcdef0: at most %s, letters, digits and -._", value, l.settings[keyInstanceID].limit)
+	}
+	return value
 }
 
 // rootCAs returns the certificates of AWS_CA_BUNDLE, which as in every SDK replace the

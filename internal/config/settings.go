@@ -35,6 +35,8 @@ const (
 	keyECSListen
 	keyIMDSListen
 	keyIMDSV1
+	keyZone
+	keyInstanceID
 	keyPath
 	keyAuthorizationToken
 	keyAuthorizationTokenFile
@@ -165,12 +167,20 @@ func endpointSettings() []setting {
 		usedBy: byServe | byReady,
 	}, {
 		key: keyIMDSListen, flag: "imds-listen", variables: "SIDECAR_IMDS_LISTEN", placeholder: imdsAddress + ":PORT", note: "off",
-		help: "Also serve credentials and region as the EC2 instance metadata service does, which SDKs ask on port 80. Or at 127.0.0.1:PORT, " +
+		help: "Also serve credentials, region and zone as the EC2 instance metadata service does, which SDKs ask on port 80. Or at 127.0.0.1:PORT, " +
 			"for clients that can be pointed there with AWS_EC2_METADATA_SERVICE_ENDPOINT.",
 		usedBy: byServe | byReady,
 	}, {
 		key: keyIMDSV1, flag: "imds-v1", variables: "SIDECAR_IMDS_V1", placeholder: "BOOL", standard: "true",
 		help:   "Whether the instance metadata endpoint also answers requests without a session token (IMDSv1).",
+		usedBy: byServe | byReady,
+	}, {
+		key: keyZone, flag: "zone", variables: "SIDECAR_ZONE", placeholder: "ZONE", note: "none",
+		help:   "The availability zone of the node, for the instance metadata endpoint. Never make one up: programs place replicas by it.",
+		usedBy: byServe | byReady,
+	}, {
+		key: keyInstanceID, flag: "instance-id", variables: "SIDECAR_INSTANCE_ID", placeholder: "ID", note: "none", limit: "64 characters",
+		help:   "An instance id for the instance metadata endpoint, for programs that ask for one to find out whether they run on EC2. It is made up: there is no instance.",
 		usedBy: byServe | byReady,
 	}, {
 		key: keyPath, variables: "SIDECAR_PATH", standard: "/v1/credentials", limit: "1024 characters", secret: true,

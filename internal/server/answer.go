@@ -7,13 +7,18 @@ import (
 	"strconv"
 )
 
-// header returns the headers of an answer with that body. A Content-Length
-// keeps net/http from sending it in chunks.
+// header returns the headers of an answer with that body. A Content-Length keeps net/http
+// from sending it in chunks. If a browser gets an answer after all, the last four keep it
+// from rendering it, in a frame or otherwise, and from giving it to a page.
 func header(contentType string, body []byte) http.Header {
 	return http.Header{
-		"Content-Type":   {contentType},
-		"Cache-Control":  {"no-store"},
-		"Content-Length": {strconv.Itoa(len(body))},
+		"Content-Type":                 {contentType},
+		"Cache-Control":                {"no-store"},
+		"Content-Length":               {strconv.Itoa(len(body))},
+		"Content-Disposition":          {"attachment"},
+		"Cross-Origin-Resource-Policy": {"same-origin"},
+		"X-Content-Type-Options":       {"nosniff"},
+		"X-Frame-Options":              {"DENY"},
 	}
 }
 
@@ -44,6 +49,12 @@ func failText(metrics *Metrics) failer {
 func answerError(w http.ResponseWriter, metrics *Metrics, status int, contentType string, body []byte) {
 	metrics.requests.WithLabelValues(strconv.Itoa(status)).Inc()
 	maps.Copy(w.Header(), header(contentType, body))
+	switch status {
+	case http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden:
+		// A relay that can be made to send one request can be made to send another
+		// one behind it.
+		w.Header().Set("Connection", "close")
+	}
 	w.WriteHeader(status)
 	w.Write(body)
 }

@@ -3,14 +3,13 @@ package server
 import (
 	"log/slog"
 	"net/http"
-	"strings"
 )
 
 // ContainerGuard says who may ask at the container credentials endpoint.
 type ContainerGuard struct {
-	// Path is the only path that is answered, without a slash at its end; a
-	// request may have one. It may be a secret: it is compared in constant
-	// time and never repeated.
+	// Path is the only path that is answered, without a slash at its end and
+	// without two in a row; a request may have more. It may be a secret: it is
+	// compared in constant time and never repeated.
 	Path string
 
 	// Authorization is what the Authorization header must be; nil: anything.
@@ -35,7 +34,7 @@ func (g *ContainerGuard) check(r *http.Request) *refusal {
 		return refused
 	}
 	switch {
-	case !equal(strings.TrimSuffix(r.URL.Path, "/"), g.Path):
+	case !equal(cleanPath(r), g.Path):
 		return &refusal{reason: "path", status: http.StatusNotFound, code: "NotFound",
 			message: "no credentials at this path: the path in AWS_CONTAINER_CREDENTIALS_FULL_URI or AWS_CONTAINER_CREDENTIALS_RELATIVE_URI must be the sidecar's SIDECAR_PATH"}
 	case !reads(r):

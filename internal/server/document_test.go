@@ -37,7 +37,7 @@ func TestRendersOnce(t *testing.T) {
 		{"secret", func(c *aws.Credentials) { c.SecretAccessKey = "other" }},
 		{"session token", func(c *aws.Credentials) { c.SessionToken = "other" }},
 		{"expiry", func(c *aws.Credentials) { c.Expires = c.Expires.Add(time.Second) }},
-		{"account", func(c *aws.Credentials) { c.AccountID = "" }},
+		{"account, which other documents have", func(c *aws.Credentials) { c.AccountID = "" }},
 	}
 	for i, tt := range changes {
 		tt.change(&current)

@@ -39,7 +39,8 @@ type guard interface {
 	check(r *http.Request) *refusal
 }
 
-// refusal is the answer to a request that a guard refuses.
+// refusal is the answer to a request that a guard refuses. There is one only for a reason
+// that names an attack it stops: docs/threat-model.md has them by reason.
 type refusal struct {
 	reason  string // the label of irsa_sidecar_requests_refused_total; empty: not counted there
 	status  int
@@ -49,6 +50,11 @@ type refusal struct {
 }
 
 func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	// SDKs send no body. One that somebody could get into a request of theirs may hold
+	// another request.
+	if r.ContentLength != 0 {
+		w.Header().Set("Connection", "close")
+	}
 	refused := e.guard.check(r)
 	if refused == nil {
 		e.content.ServeHTTP(w, r)

@@ -3,25 +3,80 @@ package server
 import (
 	"crypto/subtle"
 	"fmt"
-	"net"
 	"net/http"
-	"net/netip"
 	"strings"
 )
 
 // checkOrigin returns why r cannot come from an SDK in this pod, nil if it can. It comes
-// before every other check: whoever comes through a browser or a proxy learns nothing
+// before every other check: whoever comes through a browser or a relay learns nothing
 // about paths.
 func checkOrigin(r *http.Request) *refusal {
 	if !isLocalHost(r) {
 		return &refusal{reason: "host", status: http.StatusForbidden, code: "HostNotAllowed",
 			message: "the Host header must be localhost or an address of this endpoint: use http://127.0.0.1 in AWS_CONTAINER_CREDENTIALS_FULL_URI"}
 	}
-	if name := forwardedBy(r.Header); name != "" {
+	if sign := relaySign(r); sign != "" {
 		return &refusal{reason: "forwarded", status: http.StatusForbidden, code: "ForwardedRequest",
-			message: fmt.Sprintf("request rejected: it carries the header %s, which proxies and browsers send and SDKs do not; set NO_PROXY=127.0.0.1,localhost,169.254.170.2,169.254.169.254 in the application's container", name)}
+			message: fmt.Sprintf("request rejected: it came through a proxy, as its %s shows; set NO_PROXY=127.0.0.1,localhost,169.254.170.2,169.254.169.254 in the application's container", sign)}
+	}
+	if name := browserHeader(r.Header); name != "" {
+		return &refusal{reason: "browser", status: http.StatusForbidden, code: "BrowserRequest",
+			message: fmt.Sprintf("request rejected: its header %s is one that browsers send, and a web page could read the answer; if a program of yours sent it, have it leave the header out or change its value", name)}
 	}
 	return nil
+}
+
+// relaySign returns what shows that r came through a proxy or a gateway, as server-side
+// request forgery does, empty if nothing does. No SDK sends any of this to an endpoint.
+// What some relays add is enough: those that add nothing cannot be recognised.
+func relaySign(r *http.Request) string {
+	if r.URL.Host != "" || r.Method == http.MethodConnect {
+		return "request line"
+	}
+	for name := range r.Header {
+		if isRelayHeader(name) {
+			return "header " + name
+		}
+	}
+	return ""
+}
+
+func isRelayHeader(name string) bool {
+	switch name {
+	case "Forwarded", "Via", "X-Forwarded", "X-Real-Ip", "X-Client-Ip", "True-Client-Ip", "X-Cluster-Client-Ip", "Cdn-Loop", "Max-Forwards", "Proxy-Connection":
+		return true
+	}
+	for _, prefix := range []string{"X-Forwarded-", "X-Envoy-", "X-Original-", "Cf-"} {
+		if strings.HasPrefix(name, prefix) {
+			return true
+		}
+	}
+	return false
+}
+
+// browserHeader returns a header that shows that a browser sent the request, empty if
+// there is none: a page that it renders could show the answer to whoever wrote the page.
+//
+// To an address like 169.254.169.254 browsers send no Sec-Fetch headers, and a page can
+// suppress the Referer, but not the User-Agent. Node.js sends Sec-Fetch-Mode and
+// Accept-Language with every fetch, and Java accepts text/html, so that these are no
+// sign.
+func browserHeader(h http.Header) string {
+	for _, agent := range h["User-Agent"] {
+		if strings.HasPrefix(agent, "Mozilla/") {
+			return "User-Agent (Mozilla/…)"
+		}
+	}
+	for name := range h {
+		switch name {
+		case "Origin", "Referer", "Upgrade-Insecure-Requests", "Sec-Fetch-Site", "Sec-Fetch-Dest", "Sec-Fetch-User":
+			return name
+		}
+		if strings.HasPrefix(name, "Sec-Ch-") || strings.HasPrefix(name, "Access-Control-Request-") {
+			return name
+		}
+	}
+	return ""
 }
 
 func methodNotAllowed(methods string) *refusal {
@@ -38,70 +93,15 @@ func reads(r *http.Request) bool {
 	return r.Method == http.MethodGet || r.Method == http.MethodHead
 }
 
-// isLocalHost reports whether the Host of r is localhost, a loopback address or the
-// address that the connection was accepted on, with or without a port: the AWS
-// C runtime sends none, and leaves an IPv6 address without its brackets (aws-crt
-// 1.33.2). Any other name is one that an attacker made resolve to a loopback
-// address (DNS rebinding).
-//
-// It reads r.Host, because net/http keeps that header out of r.Header.
-func isLocalHost(r *http.Request) bool {
-	if addr, err := netip.ParseAddr(r.Host); err == nil {
-		return isLocalAddr(r, addr)
+// cleanPath returns the path of r with every run of slashes as one, and without one at
+// its end, which SDKs have after security-credentials. MongoDB's drivers and minio-java
+// ask for //latest/meta-data and //v1/credentials, which AWS answers without a redirect.
+func cleanPath(r *http.Request) string {
+	path := r.URL.Path
+	for strings.Contains(path, "//") {
+		path = strings.ReplaceAll(path, "//", "/")
 	}
-	host := r.Host
-	if i := strings.LastIndexByte(host, ':'); i >= 0 && !strings.HasSuffix(host, "]") {
-		if !isPort(host[i+1:]) {
-			return false
-		}
-		host = host[:i]
-	}
-	if strings.EqualFold(host, "localhost") {
-		return true
-	}
-	bracketed := strings.HasPrefix(host, "[") && strings.HasSuffix(host, "]")
-	if bracketed {
-		host = host[1 : len(host)-1]
-	}
-	addr, err := netip.ParseAddr(host)
-	return err == nil && addr.Is6() == bracketed && isLocalAddr(r, addr)
-}
-
-// isLocalAddr reports whether addr is a loopback address, or the one that r came to.
-func isLocalAddr(r *http.Request, addr netip.Addr) bool {
-	if addr.Zone() != "" {
-		return false
-	}
-	if addr.IsLoopback() {
-		return true
-	}
-	local, ok := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr)
-	return ok && local.AddrPort().Addr().Unmap() == addr
-}
-
-func isPort(s string) bool {
-	for _, c := range []byte(s) {
-		if c < '0' || c > '9' {
-			return false
-		}
-	}
-	return 0 < len(s) && len(s) <= 5
-}
-
-// forwardedBy returns a header that shows that a proxy or a browser sent the request,
-// empty if there is none: the proxies through which server-side request forgery comes,
-// and web pages, add one of these, and no SDK does.
-func forwardedBy(h http.Header) string {
-	for name := range h {
-		switch name {
-		case "Forwarded", "Via", "Origin", "Referer":
-			return name
-		}
-		if strings.HasPrefix(name, "X-Forwarded-") || strings.HasPrefix(name, "Sec-Fetch-") {
-			return name
-		}
-	}
-	return ""
+	return strings.TrimSuffix(path, "/")
 }
 
 // equal compares in a time that depends on the lengths alone.

@@ -1,10 +1,7 @@
 package server
 
 import (
-	"context"
-	"net"
 	"net/http"
-	"net/http/httptest"
 	"strconv"
 	"strings"
 	"testing"
@@ -12,168 +9,119 @@ import (
 	"irsa-sidecar/test/rawhttp"
 )
 
-func TestIsLocalHost(t *testing.T) {
+// Each header that exposes a relay or a browser, and the same headers as SDKs and programs
+// send them.
+func TestSigns(t *testing.T) {
 	t.Parallel()
-	tests := []struct {
-		name  string
-		local string // the address that the connection was accepted on
-		want  bool
-	}{
-		{name: "localhost", want: true},
-		{name: "LOCALHOST", want: true},
-		{name: "LocalHost:9911", want: true},
-		{name: "localhost:1", want: true},
-		{name: "127.0.0.1", want: true},
-		{name: "127.0.0.1:9911", want: true},
-		{name: "127.0.0.1:65535", want: true},
-		{name: "127.8.8.8", want: true},
-		{name: "127.255.255.255:80", want: true},
-		{name: "[::1]", want: true},
-		{name: "[::1]:80", want: true},
-		{name: "[0:0:0:0:0:0:0:1]:80", want: true},
-		{name: "[::ffff:127.0.0.1]:80", want: true},
-
-		{name: "", want: false},
-		{name: ":80", want: false},
-		{name: "localhost.", want: false},
-		{name: "localhost.:80", want: false},
-		{name: "localhost:", want: false},
-		{name: "localhost:http", want: false},
-		{name: "localhost:-1", want: false},
-		{name: "localhost:+1", want: false},
-		{name: "localhost:100000", want: false},
-		{name: "localhost:80:80", want: false},
-		{name: "localhost.evil.example", want: false},
-		{name: "localhost@evil.example", want: false},
-		{name: "evil.example", want: false},
-		{name: "evil.example:80", want: false},
-		{name: "127.0.0.1.evil.example", want: false},
-		{name: "127.0.0.1.", want: false},
-		{name: "127.0.0.1:", want: false},
-		{name: "127.0.0.1:port", want: false},
-		{name: "127.0.0.1:port@evil", want: false},
-		{name: "127.0.0.1:80@evil", want: false},
-		{name: "127.0.0.1 ", want: false},
-		{name: "127.1", want: false},
-		{name: "127.0.0.01", want: false},
-		{name: "0x7f.0.0.1", want: false},
-		{name: "2130706433", want: false},
-		{name: "0.0.0.0", want: false},
-		{name: "0.0.0.0:80", want: false},
-		{name: "10.0.0.1", want: false},
-		{name: "128.0.0.1", want: false},
-		{name: "169.254.169.254", want: false},
-		{name: "[127.0.0.1]", want: false},
-		{name: "::1", want: true},
-		{name: "::1:80", want: false},
-		{name: "[::1", want: false},
-		{name: "::1]", want: false},
-		{name: "[::1]80", want: false},
-		{name: "[::1]:", want: false},
-		{name: "[[::1]]", want: false},
-		{name: "[::]", want: false},
-		{name: "[::1%lo]", want: false},
-		{name: "[::1%25lo]:80", want: false},
-		{name: "[::ffff:10.0.0.1]", want: false},
-		{name: "[fd00:ec2::23]", want: false},
-		{name: "[localhost]", want: false},
-		{name: "[]", want: false},
-		{name: "[]:80", want: false},
-
-		{name: "169.254.170.2", local: "169.254.170.2:80", want: true},
-		{name: "169.254.170.2:80", local: "169.254.170.2:80", want: true},
-		{name: "169.254.170.2", local: "[::ffff:169.254.170.2]:80", want: true},
-		{name: "[fd00:ec2::23]", local: "[fd00:ec2::23]:80", want: true},
-		{name: "localhost", local: "169.254.170.2:80", want: true},
-		{name: "169.254.170.3", local: "169.254.170.2:80", want: false},
-		{name: "10.0.0.1", local: "127.0.0.1:9911", want: false},
-		{name: "evil.example", local: "169.254.170.2:80", want: false},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name+" at "+tt.local, func(t *testing.T) {
-			t.Parallel()
-			if got := isLocalHost(requestTo(t, tt.name, tt.local)); got != tt.want {
-				t.Errorf("got %v, want %v", got, tt.want)
-			}
-		})
-	}
-}
-
-// requestTo returns a request with this Host. Its connection was accepted on the address
-// local, unless that is empty.
-func requestTo(t testing.TB, host, local string) *http.Request {
-	t.Helper()
-	r := httptest.NewRequest(http.MethodGet, testPath, nil)
-	r.Host = host
-	if local == "" {
-		return r
-	}
-	addr, err := net.ResolveTCPAddr("tcp", local)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return r.WithContext(context.WithValue(r.Context(), http.LocalAddrContextKey, addr))
-}
-
-// net/http keeps the Host out of the header map. A guard that reads it there passes its
-// unit tests and checks nothing.
-func TestIsLocalHostReadsTheRightHost(t *testing.T) {
-	t.Parallel()
-	r := requestTo(t, "evil.example", "")
-	r.Header.Set("Host", "127.0.0.1")
-	r.URL.Host = "127.0.0.1"
-	if isLocalHost(r) {
-		t.Error("evil.example is accepted")
-	}
-}
-
-func TestForwardedBy(t *testing.T) {
-	t.Parallel()
+	const relay, browser, honest = "403 ForwardedRequest", "403 BrowserRequest", "200"
 	addr := serve(t, newEndpoint(always(sample()), nil))
 	tests := []struct {
 		name string
-		want int
+		want string
 	}{
-		{"X-Forwarded-For: 10.0.0.1", 403},
-		{"x-forwarded-for: 10.0.0.1", 403},
-		{"X-FORWARDED-FOR: 10.0.0.1", 403},
-		{"X-Forwarded-For:", 403},
-		{"X-Forwarded-Host: example.com", 403},
-		{"X-Forwarded-Proto: https", 403},
-		{"X-Forwarded-Port: 443", 403},
-		{"X-Forwarded-Server: proxy", 403},
-		{"X-Forwarded-Client-Cert: x", 403},
-		{"Forwarded: for=10.0.0.1", 403},
-		{"Via: 1.1 proxy", 403},
-		{"via: 1.1 proxy", 403},
-		{"Origin: https://evil.example", 403},
-		{"Origin: null", 403},
-		{"Referer: https://evil.example/", 403},
-		{"Sec-Fetch-Site: none", 403},
-		{"Sec-Fetch-Mode: no-cors", 403},
-		{"Sec-Fetch-Dest: image", 403},
-		{"Sec-Fetch-User: ?1", 403},
-		{"sec-fetch-site: none", 403},
+		{"X-Forwarded-For: 10.0.0.1", relay},
+		{"x-forwarded-for: 10.0.0.1", relay},
+		{"X-FORWARDED-FOR: 10.0.0.1", relay},
+		{"X-Forwarded-For:", relay},
+		{"X-Forwarded-Host: example.com", relay},
+		{"X-Forwarded-Proto: https", relay},
+		{"X-Forwarded-Client-Cert: x", relay},
+		{"X-Forwarded: for=10.0.0.1", relay},
+		{"Forwarded: for=10.0.0.1", relay},
+		{"Via: 1.1 proxy", relay},
+		{"via: 1.1 proxy", relay},
+		{"X-Real-IP: 10.0.0.1", relay},
+		{"X-Client-IP: 10.0.0.1", relay},
+		{"X-Cluster-Client-IP: 10.0.0.1", relay},
+		{"True-Client-IP: 10.0.0.1", relay},
+		{"CF-Connecting-IP: 10.0.0.1", relay},
+		{"CF-Ray: 1", relay},
+		{"CDN-Loop: cdn", relay},
+		{"Max-Forwards: 9", relay},
+		{"X-Envoy-External-Address: 10.0.0.1", relay},
+		{"X-Original-URL: /", relay},
+		{"X-Original-Forwarded-For: 10.0.0.1", relay},
+		{"Proxy-Connection: keep-alive", relay},
 
-		{"User-Agent: aws-sdk-nodejs/2.400.0", 200},
-		{"Accept: application/json", 200},
-		{"Accept-Encoding: gzip, deflate", 200},
-		{"Authorization: anything", 200},
-		{"Amz-Sdk-Request: attempt=1", 200},
-		{"Content-Type: application/json", 200},
-		{"X-Amzn-Trace-Id: Root=1", 200},
+		{"User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36", browser},
+		{"User-Agent: curl/8.0\nUser-Agent: Mozilla/5.0", browser},
+		{"Upgrade-Insecure-Requests: 1", browser},
+		{"Origin: https://evil.example", browser},
+		{"Origin: null", browser},
+		{"Referer: https://evil.example/", browser},
+		{"Sec-Fetch-Site: none", browser},
+		{"sec-fetch-site: none", browser},
+		{"Sec-Fetch-Dest: image", browser},
+		{"Sec-Fetch-User: ?1", browser},
+		{"Sec-CH-UA: x", browser},
+		{"Sec-CH-UA-Mobile: ?0", browser},
+		{"Access-Control-Request-Method: PUT", browser},
+		{"Access-Control-Request-Headers: x", browser},
+
+		// Node.js's fetch.
+		{"accept: */*\naccept-language: *\nsec-fetch-mode: cors\nuser-agent: node\naccept-encoding: gzip, deflate", honest},
+		// java.net.HttpURLConnection and java.net.http.
+		{"User-Agent: Java/1.8.0_402\nAccept: text/html, image/gif, image/jpeg, */*; q=0.2", honest},
+		{"Connection: Upgrade, HTTP2-Settings\nHTTP2-Settings: AAEAAEAAAAIAAAABAAMAAABkAAQBAAAAAAUAAEAA\nUpgrade: h2c", honest},
+		{"User-Agent: aws-sdk-nodejs/2.400.0", honest},
+		{"User-Agent: NotMozilla/5.0", honest},
+		{"Accept: application/json", honest},
+		{"Accept-Encoding: gzip, deflate", honest},
+		{"Authorization: anything", honest},
+		{"Amz-Sdk-Request: attempt=1", honest},
+		{"Content-Type: application/json", honest},
+		{"X-Amzn-Trace-Id: Root=1", honest},
+		{"traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", honest},
+		{"Expect: 100-continue", honest},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			got := rawhttp.Exchange(t, addr, "GET /v1/credentials HTTP/1.1\nHost: localhost\n"+tt.name)
-			if got.Status != tt.want {
-				t.Fatalf("got %d, want %d", got.Status, tt.want)
-			}
+			answer := strconv.Itoa(got.Status)
 			if got.Status != http.StatusOK {
-				if code, _ := fault(t, got); code != "ForwardedRequest" {
-					t.Errorf("got %s", code)
+				code, message := fault(t, got)
+				answer += " " + code
+				if name, _, _ := strings.Cut(tt.name, ":"); !strings.Contains(strings.ToLower(message), strings.ToLower(name)) {
+					t.Errorf("the message does not name %s: %s", name, message)
 				}
+			}
+			if answer != tt.want {
+				t.Errorf("got %s, want %s", answer, tt.want)
+			}
+		})
+	}
+}
+
+// A refusal ends the connection, and so does a body: whoever can get a second request into
+// a connection of somebody else's gets no answer to it.
+func TestNothingIsAnsweredBehindARefusal(t *testing.T) {
+	t.Parallel()
+	const good = "\n\nGET /v1/credentials HTTP/1.1\nHost: localhost\nAuthorization: right"
+	container := serve(t, newEndpoint(always(sample()), NewAuthorization("right")))
+	instance := serve(t, newInstance(Instance{Role: testRole, V1: true}, always(sample())))
+	const behind = "\n\nGET /latest/meta-data/iam/security-credentials/app HTTP/1.1\nHost: localhost"
+	for _, tt := range []struct {
+		name    string
+		addr    string
+		request string
+		want    int
+	}{
+		{"host", container, "GET / HTTP/1.1\nHost: evil.example" + good, 403},
+		{"relay", container, "GET / HTTP/1.1\nHost: localhost\nVia: 1.1 proxy" + good, 403},
+		{"browser", container, "GET / HTTP/1.1\nHost: localhost\nOrigin: null" + good, 403},
+		{"authorization", container, "GET /v1/credentials HTTP/1.1\nHost: localhost" + good, 401},
+		{"a body", container, "POST /v1/credentials HTTP/1.1\nHost: localhost\nContent-Length: 4\n\nbody" + strings.TrimSpace(good), 405},
+		{"a body that is chunked", container, "POST / HTTP/1.1\nHost: localhost\nTransfer-Encoding: chunked\n\n0" + good, 404},
+		{"two lengths of a body", container, "GET / HTTP/1.1\nHost: localhost\nContent-Length: 5\nTransfer-Encoding: chunked\n\n0" + good, 404},
+		{"session", instance, "GET / HTTP/1.1\nHost: localhost\nX-Aws-Ec2-Metadata-Token: x" + behind, 401},
+		{"TTL", instance, "PUT /latest/api/token HTTP/1.1\nHost: localhost" + behind, 400},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			got := rawhttp.ExchangeOn(t, rawhttp.Dial(t, tt.addr), tt.request)
+			if got.Status != tt.want || strings.Contains(got.Body, "HTTP/1.1") || got.Header.Get("Connection") != "close" {
+				t.Errorf("got %d %v %s, want %d and nothing behind it", got.Status, got.Header, got.Body, tt.want)
 			}
 		})
 	}
@@ -191,6 +139,7 @@ func TestOrderOfChecks(t *testing.T) {
 	}{
 		{"host", "localhost", "evil.example", "HostNotAllowed", 403},
 		{"forwarded", "Accept: */*", "Via: 1.1 proxy", "ForwardedRequest", 403},
+		{"browser", "Accept-Language: *", "Origin: null", "BrowserRequest", 403},
 		{"path", testPath, "/other", "NotFound", 404},
 		{"method", "GET", "DELETE", "MethodNotAllowed", 405},
 		{"authorization", "Authorization: right", "Authorization: wrong", "Unauthorized", 401},
@@ -211,8 +160,8 @@ func TestOrderOfChecks(t *testing.T) {
 		t.Run(strings.Join(parts, ","), func(t *testing.T) {
 			t.Parallel()
 			e := newEndpoint(always(sample()), NewAuthorization("right"))
-			host, forwarded, path, method, authorization := parts[0], parts[1], parts[2], parts[3], parts[4]
-			got := rawhttp.Exchange(t, serve(t, e), method+" "+path+" HTTP/1.1\nHost: "+host+"\n"+forwarded+"\n"+authorization)
+			host, relay, browser, path, method, authorization := parts[0], parts[1], parts[2], parts[3], parts[4], parts[5]
+			got := rawhttp.Exchange(t, serve(t, e), method+" "+path+" HTTP/1.1\nHost: "+host+"\n"+relay+"\n"+browser+"\n"+authorization)
 			if got.Status != want {
 				t.Errorf("got %d, want %d", got.Status, want)
 			}
@@ -240,13 +189,16 @@ func TestGuardPath(t *testing.T) {
 		{"/v1/credentials/3f2a", "/v1/credentials/3F2A", false},
 		{"/v1/credentials/3f2a", "/v1/credentials/", false},
 		{"/v1/credentials/3f2a", "/v1/credentials/3f2a0", false},
+		{"/v1/credentials/3f2a", "//v1///credentials////3f2a//", true},
+		{"/v1/credentials/3f2a", "/v1/credentials3f2a", false},
 		{"", "/", true},
-		{"", "//", false},
+		{"", "///", true},
+		{"", "//v1", false},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name+" "+tt.path, func(t *testing.T) {
 			t.Parallel()
-			r := httptest.NewRequest(http.MethodGet, "http://localhost/", nil)
+			r := requestTo(t, "localhost", "")
 			r.URL.Path = tt.path
 			g := ContainerGuard{Path: tt.name}
 			if refused := g.check(r); (refused == nil) != tt.want {

@@ -46,8 +46,8 @@ func sample() aws.Credentials {
 }
 
 // golden is the answer of the container credentials endpoint for sample.
-const golden = `{"AccessKeyId":"ASIAEXAMPLE","SecretAccessKey":"secret/+key","Token":"session/+token==",` +
-	`"Expiration":"2031-05-06T07:08:09Z","AccountId":"444455556666","RoleArn":"arn:aws:iam::111122223333:role/app"}`
+const golden = `{"RoleArn":"arn:aws:iam::111122223333:role/app","AccessKeyId":"ASIAEXAMPLE","SecretAccessKey":"secret/+key",` +
+	`"Token":"session/+token==","Expiration":"2031-05-06T07:08:09Z"}`
 
 // providerFunc is a Provider. Current calls it with a context that is done.
 type providerFunc func(context.Context) (aws.Credentials, error)
@@ -106,7 +106,9 @@ func newEndpoint(provider Provider, authorization *Authorization) *endpoint {
 func call(ctx context.Context, e *endpoint) (*httptest.ResponseRecorder, time.Duration) {
 	start := time.Now()
 	w := httptest.NewRecorder()
-	e.ServeHTTP(w, httptest.NewRequestWithContext(ctx, http.MethodGet, "http://127.0.0.1"+testPath, nil))
+	r := httptest.NewRequestWithContext(ctx, http.MethodGet, testPath, nil)
+	r.Host = "127.0.0.1"
+	e.ServeHTTP(w, r)
 	return w, time.Since(start)
 }
 
@@ -192,6 +194,13 @@ func checkFraming(t *testing.T, got rawhttp.Reply) {
 	if control := got.Header.Get("Cache-Control"); control != "no-store" {
 		t.Errorf("Cache-Control %q", control)
 	}
+	for name, want := range map[string]string{
+		"Content-Disposition": "attachment", "Cross-Origin-Resource-Policy": "same-origin", "X-Content-Type-Options": "nosniff", "X-Frame-Options": "DENY",
+	} {
+		if values := got.Header[name]; len(values) != 1 || values[0] != want {
+			t.Errorf("%s: %q, want %s", name, values, want)
+		}
+	}
 	for _, name := range []string{"Transfer-Encoding", "Content-Encoding", "Location", "Access-Control-Allow-Origin"} {
 		if values, ok := got.Header[name]; ok {
 			t.Errorf("%s: %q", name, values)
@@ -211,7 +220,7 @@ func checkCounts(t testing.TB, e *endpoint, code, reason string) {
 			t.Errorf("%d requests answered with %s, want %d", n, c, want)
 		}
 	}
-	for _, r := range []string{"host", "forwarded", "path", "method", "authorization"} {
+	for _, r := range []string{"host", "forwarded", "browser", "path", "method", "authorization"} {
 		if n, want := count(e.metrics.refused.WithLabelValues(r)), btoi(r == reason); n != want {
 			t.Errorf("%d requests refused for %s, want %d", n, r, want)
 		}

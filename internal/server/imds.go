@@ -1,27 +1,20 @@
 package server
 
 import (
-	"encoding/json"
 	"log/slog"
 	"net/http"
-	"path"
 	"strings"
-
-	"github.com/aws/aws-sdk-go-v2/aws/arn"
+	"time"
 )
 
-const sessionPath = "/latest/api/token"
-
-// Instance is what the instance metadata endpoint says in addition to credentials.
-type Instance struct {
-	Role   arn.ARN
-	Region string // empty: none
-	V1     bool   // whether requests without a session token are answered
-}
+const (
+	sessionPath  = "/latest/api/token"
+	metadataPath = "/latest/meta-data/"
+)
 
 // NewInstanceEndpoint returns the handler of the instance metadata endpoint, version 2
 // and, if instance says so, version 1: the credentials of provider as those of an
-// instance's role, the region, and nothing else. It never contacts a real instance
+// instance's role, what instance says, and nothing else. It never contacts a real instance
 // metadata service.
 // https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-data-retrieval.html
 //
@@ -29,21 +22,9 @@ type Instance struct {
 func NewInstanceEndpoint(instance Instance, provider Provider, log *slog.Logger, metrics *Metrics) http.Handler {
 	fail := failText(metrics)
 	sessions := newSessions(fail, metrics)
-	role := path.Base(instance.Role.Resource) // without role/ and the role's path
-	pages := map[string]http.Handler{
-		sessionPath: sessions,
-		"/latest/meta-data/iam/security-credentials":         text(metrics, "text/plain", role),
-		"/latest/meta-data/iam/security-credentials/" + role: newDocument(InstanceCredentials, provider, fail, log, metrics),
-		"/latest/meta-data/iam/info":                         newDocument(InstanceProfile(instance.Role), provider, fail, log, metrics),
-	}
-	if instance.Region != "" {
-		identity, _ := json.Marshal(struct { // a string can always be marshalled
-			Region string `json:"region"`
-		}{instance.Region})
-		pages["/latest/meta-data/placement/region"] = text(metrics, "text/plain", instance.Region)
-		pages["/latest/dynamic/instance-identity/document"] = text(metrics, "application/json", string(identity))
-	}
-	imds := &imds{pages: pages, sessions: sessions, v1: instance.V1}
+	pages := instance.pages(provider, fail, log, metrics)
+	pages[sessionPath] = sessions
+	imds := &imds{pages: pages, sessions: sessions, v1: instance.V1, metrics: metrics}
 	return &endpoint{guard: imds, content: imds, fail: fail, metrics: metrics}
 }
 
@@ -52,6 +33,7 @@ type imds struct {
 	pages    map[string]http.Handler
 	sessions *sessions
 	v1       bool
+	metrics  *Metrics
 }
 
 func (m *imds) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -66,6 +48,7 @@ func (m *imds) check(r *http.Request) *refusal {
 	}
 	page := pagePath(r)
 	tokens, has := r.Header["X-Aws-Ec2-Metadata-Token"]
+	m.count(page, has)
 	switch {
 	case page == sessionPath && r.Method != http.MethodPut:
 		return methodNotAllowed(http.MethodPut)
@@ -76,17 +59,42 @@ func (m *imds) check(r *http.Request) *refusal {
 	case has && !(len(tokens) == 1 && m.sessions.valid(tokens[0])):
 		return unauthorized("invalid or expired session token (tokens do not survive a restart of the sidecar): request a new one with PUT " + sessionPath)
 	case m.pages[page] == nil:
-		// Without a reason: SDKs try several paths, which is no fault of theirs.
-		return &refusal{status: http.StatusNotFound, code: "NotFound",
-			message: "not found: this emulated metadata service has only the role's credentials and, if one is set, the region"}
+		return noPage(page)
 	case !reads(r):
 		return methodNotAllowed("GET, HEAD")
 	}
 	return nil
 }
 
-// pagePath returns the path of a request without a slash at its end, which SDKs
-// have after security-credentials.
+// count counts a request by the version of the protocol: with a session token, which may
+// be wrong, it is version 2. A request for a token does not show what its client uses it
+// for.
+func (m *imds) count(page string, hasToken bool) {
+	switch {
+	case page == sessionPath:
+	case hasToken:
+		m.metrics.v2.Inc()
+	default:
+		m.metrics.v1.Inc()
+	}
+}
+
+// noPage is without a reason: SDKs try several paths, which is no fault of theirs.
+func noPage(page string) *refusal {
+	message := "not found: this emulated metadata service has only the role's credentials and what the sidecar is configured to say of region, zone and instance"
+	if strings.HasPrefix(page, metadataPath+"placement/") {
+		message = "not known here: set AWS_REGION and AWS_DEFAULT_REGION in the application's container, or SIDECAR_ZONE in the sidecar's"
+	}
+	return &refusal{status: http.StatusNotFound, code: "NotFound", message: message}
+}
+
+// pagePath returns the clean path of a request; that of any version, 1.0 or a date, is the
+// path of the latest.
 func pagePath(r *http.Request) string {
-	return strings.TrimSuffix(r.URL.Path, "/")
+	path := cleanPath(r)
+	version, page, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
+	if _, err := time.Parse(time.DateOnly, version); err == nil || version == "1.0" {
+		return "/latest/" + page
+	}
+	return path
 }

@@ -1,16 +1,12 @@
 package server
 
 import (
-	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"log/slog"
 	"net/http"
-	"regexp"
 	"strings"
 	"testing"
-	"testing/synctest"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws/arn"
 	"github.com/prometheus/client_golang/prometheus"
@@ -57,7 +53,7 @@ func TestIMDSRequests(t *testing.T) {
 		{"v1: credentials, escaped", addr, "GET " + list + "/a%2Bb" + host, "200 credentials"},
 		{"v1: credentials, a slash at the end", addr, "GET " + list + "/a+b/" + host, "200 credentials"},
 		{"v1: region", addr, "GET /latest/meta-data/placement/region" + host, "200 eu-west-1"},
-		{"v1: identity document", addr, "GET /latest/dynamic/instance-identity/document" + host, `200 {"region":"eu-west-1"}`},
+		{"v1: HTTP/1.0 without a Host", addr, "GET " + list + " HTTP/1.0", "200 a+b"},
 		{"v1: a query", addr, "GET " + list + "/?x=y" + host, "200 a+b"},
 		{"v2: role", addr, "GET " + list + "/" + host + token, "200 a+b"},
 		{"v2: credentials", addr, "GET " + list + "/a+b" + host + token, "200 credentials"},
@@ -94,14 +90,9 @@ func TestIMDSRequests(t *testing.T) {
 		{"PUT", addr, "PUT " + list + host, "405 MethodNotAllowed GET, HEAD"},
 		{"another role", addr, "GET " + list + "/other" + host, "404 NotFound"},
 		{"the role with its path", addr, "GET " + list + "/team/a+b" + host, "404 NotFound"},
-		{"two slashes", addr, "GET " + list + "//a+b" + host, "404 NotFound"},
-		{"extended credentials, which SDKs of 2025 try first", addr, "GET " + list + "-extended/" + host, "404 NotFound"},
-		{"availability zone", addr, "GET /latest/meta-data/placement/availability-zone/" + host, "404 NotFound"},
-		{"instance id", addr, "GET /latest/meta-data/instance-id" + host, "404 NotFound"},
 		{"user data", addr, "GET /latest/user-data" + host, "404 NotFound"},
 		{"signature of the identity", addr, "GET /latest/dynamic/instance-identity/pkcs7" + host, "404 NotFound"},
 		{"root", addr, "GET /" + host, "404 NotFound"},
-		{"two slashes at the end", addr, "GET " + list + "//" + host, "404 NotFound"},
 		{"the container endpoint's path", addr, "GET /v1/credentials" + host, "404 NotFound"},
 		{"OPTIONS *", addr, "OPTIONS *" + host, "404 NotFound"},
 	}
@@ -128,58 +119,6 @@ func TestIMDSRequests(t *testing.T) {
 	}
 }
 
-func TestSessionsOnTheWire(t *testing.T) {
-	t.Parallel()
-	addr := serve(t, newInstance(Instance{Role: testRole}, always(sample())))
-	for _, ttl := range []int{1, 60, maxTTL} { // SDKs request the maximum
-		got := rawhttp.Exchange(t, addr, fmt.Sprintf("PUT /latest/api/token/ HTTP/1.1\nHost: 127.0.0.1\nX-aws-ec2-metadata-token-ttl-seconds: %d", ttl))
-		for name, want := range map[string]string{"Content-Type": "text/plain", "Cache-Control": "no-store", "X-Aws-Ec2-Metadata-Token-Ttl-Seconds": fmt.Sprint(ttl)} {
-			if got.Header.Get(name) != want {
-				t.Errorf("TTL %d: %s is %q, want %q", ttl, name, got.Header.Get(name), want)
-			}
-		}
-		role := rawhttp.Exchange(t, addr, "GET /latest/meta-data/iam/security-credentials/ HTTP/1.1\nHost: 127.0.0.1\nX-aws-ec2-metadata-token: "+got.Body)
-		if role.Status != http.StatusOK || role.Body != "app" || role.Header.Get("Content-Type") != "text/plain" {
-			t.Errorf("TTL %d: got %d %s", ttl, role.Status, role.Body)
-		}
-	}
-}
-
-func TestIMDSDocuments(t *testing.T) {
-	t.Parallel()
-	addr := serve(t, newInstance(Instance{Role: pathRole, V1: true}, always(sample())))
-	tests := []struct {
-		path string
-		want string // without LastUpdated
-	}{
-		{"/latest/meta-data/iam/security-credentials/a+b", `{"Code":"Success","Type":"AWS-HMAC","AccessKeyId":"ASIAEXAMPLE","SecretAccessKey":"secret/+key",` +
-			`"Token":"session/+token==","Expiration":"2031-05-06T07:08:09Z"}`},
-		{"/latest/meta-data/iam/info", `{"Code":"Success","InstanceProfileArn":"arn:aws-cn:iam::111122223333:instance-profile/a+b","InstanceProfileId":""}`},
-	}
-	updated := regexp.MustCompile(`"LastUpdated":"([^"]*)",`)
-	for _, tt := range tests {
-		t.Run(tt.path, func(t *testing.T) {
-			t.Parallel()
-			before := time.Now().Truncate(time.Second)
-			got := rawhttp.Exchange(t, addr, "GET "+tt.path+" HTTP/1.1\nHost: 127.0.0.1")
-			checkFraming(t, got)
-			match := updated.FindStringSubmatch(got.Body)
-			if match == nil {
-				t.Fatalf("got %s", got.Body)
-			}
-			if at, err := time.Parse("2006-01-02T15:04:05Z", match[1]); err != nil || at.Before(before) || at.After(time.Now()) {
-				t.Errorf("LastUpdated is %s: %v", match[1], err)
-			}
-			if rest := strings.Replace(got.Body, match[0], "", 1); rest != tt.want {
-				t.Errorf("got %s\nwant %s", rest, tt.want)
-			}
-			if !json.Valid([]byte(got.Body)) {
-				t.Errorf("%s is not JSON", got.Body)
-			}
-		})
-	}
-}
-
 // The role's name is served even while there are no credentials.
 func TestIMDSWithoutCredentials(t *testing.T) {
 	t.Parallel()
@@ -190,7 +129,7 @@ func TestIMDSWithoutCredentials(t *testing.T) {
 		"/latest/meta-data/iam/security-credentials/app": 503,
 		"/latest/meta-data/iam/info":                     503,
 		"/latest/meta-data/placement/region":             404, // none is set
-		"/latest/dynamic/instance-identity/document":     404,
+		"/latest/dynamic/instance-identity/document":     200,
 	} {
 		got := rawhttp.Exchange(t, addr, "GET "+path+" HTTP/1.1\nHost: 127.0.0.1")
 		if got.Status != want {
@@ -211,7 +150,7 @@ func TestIMDSCounts(t *testing.T) {
 		"GET /latest/meta-data/placement/region HTTP/1.1\nHost: 127.0.0.1" + token,
 		"GET /latest/meta-data/iam/security-credentials/app HTTP/1.1\nHost: 127.0.0.1" + token,
 		"GET /latest/meta-data/iam/security-credentials/app HTTP/1.1\nHost: 127.0.0.1",
-		"GET /latest/meta-data/iam/security-credentials-extended/ HTTP/1.1\nHost: 127.0.0.1" + token,
+		"GET /latest/meta-data/ami-id HTTP/1.1\nHost: 127.0.0.1" + token,
 		"PUT /latest/api/token HTTP/1.1\nHost: 127.0.0.1",
 	} {
 		rawhttp.Exchange(t, addr, request)
@@ -222,65 +161,12 @@ func TestIMDSCounts(t *testing.T) {
 			t.Errorf("%d requests answered with %s, want %d", n, code, want)
 		}
 	}
-	for reason, want := range map[string]int{"host": 0, "forwarded": 0, "path": 0, "method": 0, "authorization": 1} {
+	for reason, want := range map[string]int{"host": 0, "forwarded": 0, "browser": 0, "path": 0, "method": 0, "authorization": 1} {
 		if n := count(e.metrics.refused.WithLabelValues(reason)); n != want {
 			t.Errorf("%d requests refused for %s, want %d", n, reason, want)
 		}
 	}
-}
-
-func TestSessions(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		s := newSessions(nil, nil)
-		short, long := s.issue(time.Second), s.issue(maxTTL*time.Second)
-		if short == long || len(short) != 56 {
-			t.Errorf("got %s and %s", short, long)
-		}
-		time.Sleep(time.Second - time.Nanosecond)
-		if !s.valid(short) || !s.valid(long) {
-			t.Error("a session expires early")
-		}
-		time.Sleep(time.Nanosecond)
-		if s.valid(short) {
-			t.Error("a session is valid for too long")
-		}
-		time.Sleep(maxTTL*time.Second - time.Second - time.Nanosecond)
-		if !s.valid(long) {
-			t.Error("a session of six hours expires early")
-		}
-		time.Sleep(time.Nanosecond)
-		if s.valid(long) {
-			t.Error("a session is valid for more than six hours")
-		}
-	})
-}
-
-// A token with any bit changed is invalid.
-func TestForgedSessions(t *testing.T) {
-	t.Parallel()
-	s := newSessions(nil, nil)
-	token := s.issue(time.Minute)
-	raw, err := base64.URLEncoding.DecodeString(token)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for bit := range len(raw) * 8 {
-		forged := append([]byte(nil), raw...)
-		forged[bit/8] ^= 1 << (bit % 8)
-		if s.valid(base64.URLEncoding.EncodeToString(forged)) {
-			t.Errorf("valid with bit %d changed", bit)
-		}
-	}
-	for _, forged := range []string{"", "=", token[:8], token[:len(token)-4], token + "AAAA", base64.URLEncoding.EncodeToString(raw[:8]), base64.URLEncoding.EncodeToString(raw[:7])} {
-		if s.valid(forged) {
-			t.Errorf("%q is valid", forged)
-		}
-	}
-	if newSessions(nil, nil).valid(token) {
-		t.Error("valid in another process")
-	}
-	if !s.valid(token) {
-		t.Error("the token itself is invalid")
+	if v1, v2 := count(e.metrics.v1), count(e.metrics.v2); v1 != 1 || v2 != 3 {
+		t.Errorf("%d requests of version 1 and %d of version 2, want 1 and 3", v1, v2)
 	}
 }

@@ -10,6 +10,7 @@ type Metrics struct {
 	requests *prometheus.CounterVec
 	refused  *prometheus.CounterVec
 	ok       prometheus.Counter // requests with code 200
+	v1, v2   prometheus.Counter // requests at the instance metadata endpoint, by version
 }
 
 // NewMetrics returns Metrics registered with reg.
@@ -25,10 +26,15 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			Help: "Rejected requests for credentials, by reason.",
 		}, []string{"reason"}),
 	}
+	imds := auto.NewCounterVec(prometheus.CounterOpts{
+		Name: "irsa_sidecar_imds_requests_total",
+		Help: "Requests at the instance metadata endpoint, by version of its protocol; requests for a session token do not count.",
+	}, []string{"version"})
+	m.v1, m.v2 = imds.WithLabelValues("1"), imds.WithLabelValues("2")
 	for _, code := range []string{"200", "400", "401", "403", "404", "405", "503"} {
 		m.requests.WithLabelValues(code)
 	}
-	for _, reason := range []string{"host", "forwarded", "path", "method", "authorization"} {
+	for _, reason := range []string{"host", "forwarded", "browser", "path", "method", "authorization"} {
 		m.refused.WithLabelValues(reason)
 	}
 	m.ok = m.requests.WithLabelValues("200")

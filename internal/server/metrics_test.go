@@ -18,9 +18,14 @@ func TestMetricsStartAtZero(t *testing.T) {
 	reg := prometheus.NewRegistry()
 	NewMetrics(reg)
 	checkMetrics(t, reg, `
+# HELP irsa_sidecar_imds_requests_total Requests at the instance metadata endpoint, by version of its protocol; requests for a session token do not count.
+# TYPE irsa_sidecar_imds_requests_total counter
+irsa_sidecar_imds_requests_total{version="1"} 0
+irsa_sidecar_imds_requests_total{version="2"} 0
 # HELP irsa_sidecar_requests_refused_total Rejected requests for credentials, by reason.
 # TYPE irsa_sidecar_requests_refused_total counter
 irsa_sidecar_requests_refused_total{reason="authorization"} 0
+irsa_sidecar_requests_refused_total{reason="browser"} 0
 irsa_sidecar_requests_refused_total{reason="forwarded"} 0
 irsa_sidecar_requests_refused_total{reason="host"} 0
 irsa_sidecar_requests_refused_total{reason="method"} 0
@@ -60,6 +65,7 @@ func TestMetricsCountRequests(t *testing.T) {
 		"GET /v1/credentials HTTP/1.1\nHost: evil.example" + right,
 		"GET /v1/credentials HTTP/1.1\nHost: localhost\nVia: x" + right,
 		"GET /random HTTP/1.1\nHost: localhost" + right,
+		"GET /v1/credentials HTTP/1.1\nHost: localhost\nUpgrade-Insecure-Requests: 1" + right,
 		"MKCOL /random HTTP/1.1\nHost: localhost" + right,
 		"MKCOL /v1/credentials HTTP/1.1\nHost: localhost" + right,
 	} {
@@ -68,9 +74,14 @@ func TestMetricsCountRequests(t *testing.T) {
 		}
 	}
 	checkMetrics(t, reg, `
+# HELP irsa_sidecar_imds_requests_total Requests at the instance metadata endpoint, by version of its protocol; requests for a session token do not count.
+# TYPE irsa_sidecar_imds_requests_total counter
+irsa_sidecar_imds_requests_total{version="1"} 0
+irsa_sidecar_imds_requests_total{version="2"} 0
 # HELP irsa_sidecar_requests_refused_total Rejected requests for credentials, by reason.
 # TYPE irsa_sidecar_requests_refused_total counter
 irsa_sidecar_requests_refused_total{reason="authorization"} 2
+irsa_sidecar_requests_refused_total{reason="browser"} 2
 irsa_sidecar_requests_refused_total{reason="forwarded"} 2
 irsa_sidecar_requests_refused_total{reason="host"} 2
 irsa_sidecar_requests_refused_total{reason="method"} 2
@@ -80,7 +91,7 @@ irsa_sidecar_requests_refused_total{reason="path"} 4
 irsa_sidecar_requests_total{code="200"} 3
 irsa_sidecar_requests_total{code="400"} 0
 irsa_sidecar_requests_total{code="401"} 2
-irsa_sidecar_requests_total{code="403"} 4
+irsa_sidecar_requests_total{code="403"} 6
 irsa_sidecar_requests_total{code="404"} 4
 irsa_sidecar_requests_total{code="405"} 2
 irsa_sidecar_requests_total{code="503"} 3

@@ -3,7 +3,9 @@ package server
 import (
 	"cmp"
 	"encoding/json"
+	"fmt"
 	"path"
+	"slices"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -13,30 +15,39 @@ import (
 // Renderer writes credentials in the form that the clients of an endpoint read.
 type Renderer func(aws.Credentials) []byte
 
-// ContainerCredentials renders the answer of the container credentials
-// endpoint: https://docs.aws.amazon.com/sdkref/latest/guide/feature-container-credentials.html
-//
-// Every field is always there. If the credentials name no account, it is the account
-// of role.
+// ContainerCredentials renders the answer of the container credentials endpoint as the
+// agent of ECS does: these fields and no other, because the SDK for .NET fails on a field
+// that it does not know (AWSSDK.Core 3.3 to 3.7, SecurityCredentials).
+// https://docs.aws.amazon.com/sdkref/latest/guide/feature-container-credentials.html
 func ContainerCredentials(role arn.ARN) Renderer {
 	return func(c aws.Credentials) []byte {
 		body, _ := json.Marshal(struct { // strings can always be marshalled
+			RoleARN         string `json:"RoleArn"`
 			AccessKeyID     string `json:"AccessKeyId"`
 			SecretAccessKey string
 			Token           string
 			Expiration      string
-			AccountID       string `json:"AccountId"`
-			RoleARN         string `json:"RoleArn"`
-		}{
-			AccessKeyID:     c.AccessKeyID,
-			SecretAccessKey: c.SecretAccessKey,
-			Token:           c.SessionToken,
-			Expiration:      timestamp(c.Expires),
-			AccountID:       cmp.Or(c.AccountID, role.AccountID),
-			RoleARN:         role.String(),
-		})
+		}{role.String(), c.AccessKeyID, c.SecretAccessKey, c.SessionToken, timestamp(c.Expires)})
 		return body
 	}
+}
+
+// field is a name and a value of a document.
+type field [2]string
+
+// lines renders a JSON object as the instance metadata service does, with a line for each
+// field: scripts take values out of it with grep and cut.
+func lines(fields ...field) []byte {
+	body := []byte("{")
+	for i, f := range fields {
+		name, _ := json.Marshal(f[0]) // strings can always be marshalled
+		value, _ := json.Marshal(f[1])
+		if i > 0 {
+			body = append(body, ',')
+		}
+		body = fmt.Appendf(body, "\n  %s : %s", name, value)
+	}
+	return append(body, "\n}"...)
 }
 
 // InstanceCredentials renders the document of a role at the instance metadata
@@ -44,25 +55,26 @@ func ContainerCredentials(role arn.ARN) Renderer {
 //
 // The SDKs for Go and .NET check Code first. LastUpdated is the time of rendering, which
 // is the time of the first request for these credentials.
-func InstanceCredentials(c aws.Credentials) []byte {
-	body, _ := json.Marshal(struct { // strings can always be marshalled
-		Code            string
-		LastUpdated     string
-		Type            string
-		AccessKeyID     string `json:"AccessKeyId"`
-		SecretAccessKey string
-		Token           string
-		Expiration      string
-	}{
-		Code:            "Success",
-		LastUpdated:     timestamp(time.Now()),
-		Type:            "AWS-HMAC",
-		AccessKeyID:     c.AccessKeyID,
-		SecretAccessKey: c.SecretAccessKey,
-		Token:           c.SessionToken,
-		Expiration:      timestamp(c.Expires),
-	})
-	return body
+func InstanceCredentials(c aws.Credentials) []byte { return lines(instanceCredentials(c)...) }
+
+func instanceCredentials(c aws.Credentials) []field {
+	return []field{
+		{"Code", "Success"},
+		{"LastUpdated", timestamp(time.Now())},
+		{"Type", "AWS-HMAC"},
+		{"AccessKeyId", c.AccessKeyID},
+		{"SecretAccessKey", c.SecretAccessKey},
+		{"Token", c.SessionToken},
+		{"Expiration", timestamp(c.Expires)},
+	}
+}
+
+// ExtendedCredentials renders the document that SDKs of 2025 and later ask for first: it
+// also has the account. If the credentials name none, it is that of role.
+func ExtendedCredentials(role arn.ARN) Renderer {
+	return func(c aws.Credentials) []byte {
+		return lines(append(instanceCredentials(c), field{"AccountId", cmp.Or(c.AccountID, role.AccountID)})...)
+	}
 }
 
 // InstanceProfile renders iam/info of the instance metadata service, as for an instance
@@ -72,14 +84,16 @@ func InstanceProfile(role arn.ARN) Renderer {
 	profile := role
 	profile.Resource = "instance-profile/" + path.Base(role.Resource)
 	return func(aws.Credentials) []byte {
-		body, _ := json.Marshal(struct { // strings can always be marshalled
-			Code               string
-			LastUpdated        string
-			InstanceProfileARN string `json:"InstanceProfileArn"`
-			InstanceProfileID  string `json:"InstanceProfileId"`
-		}{"Success", timestamp(time.Now()), profile.String(), ""})
-		return body
+		return lines(field{"Code", "Success"}, field{"LastUpdated", timestamp(time.Now())},
+			field{"InstanceProfileArn", profile.String()}, field{"InstanceProfileId", ""})
 	}
+}
+
+// InstanceIdentity renders the identity document, whose account is that of the role:
+// https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instance-identity-documents.html
+func InstanceIdentity(i Instance) []byte {
+	fields := []field{{"accountId", i.Role.AccountID}, {"availabilityZone", i.Zone}, {"region", i.Region}}
+	return lines(slices.DeleteFunc(fields, func(f field) bool { return f[1] == "" })...)
 }
 
 // timestamp writes a time in UTC with whole seconds and a Z, the only form that all

@@ -134,6 +134,7 @@ func badRequests() map[string]func(*http.Request) {
 	return map[string]func(*http.Request){
 		"host":          func(r *http.Request) { r.Host = "rebound.example" },
 		"forwarded":     func(r *http.Request) { r.Header.Set("X-Forwarded-For", "192.0.2.1") },
+		"browser":       func(r *http.Request) { r.Header.Set("Upgrade-Insecure-Requests", "1") },
 		"path":          func(r *http.Request) { r.URL.Path = "/v2/credentials" },
 		"method":        func(r *http.Request) { r.Method = http.MethodPut },
 		"authorization": func(r *http.Request) { r.Header.Del("Authorization") },
