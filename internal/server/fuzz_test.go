@@ -78,7 +78,7 @@ var (
 	strictHost = regexp.MustCompile(`^(localhost|127\.0\.0\.1|\[::1\])(:[0-9]{1,5})?$`)
 
 	// senderHeader matches headers that expose a relay or a browser.
-	senderHeader = regexp.MustCompile(`(?i)^(forwarded|via|origin|referer|(x-forwarded|x-envoy|cf|sec-ch|access-control-request)-[a-z-]*|x-real-ip|sec-fetch-(site|dest|user))$`)
+	senderHeader = regexp.MustCompile(`(?i)^(forwarded|via|origin|referer|(x-forwarded|x-envoy|cf|sec-ch|access-control-request)-[a-z-]*|x-real-ip|sec-fetch-(site|dest|user)|sec-(purpose|gpc))$`)
 
 	runs = regexp.MustCompile(`/+`)
 )

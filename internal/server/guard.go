@@ -4,6 +4,7 @@ import (
 	"crypto/subtle"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 )
 
@@ -57,22 +58,22 @@ func isRelayHeader(name string) bool {
 // browserHeader returns a header that shows that a browser sent the request, empty if
 // there is none: a page that it renders could show the answer to whoever wrote the page.
 //
-// To an address like 169.254.169.254 browsers send no Sec-Fetch headers, and a page can
-// suppress the Referer, but not the User-Agent. Node.js sends Sec-Fetch-Mode and
-// Accept-Language with every fetch, and Java accepts text/html, so that these are no
-// sign.
+// To an address like 169.254.169.254 browsers send no Sec- headers, a page can suppress the
+// Referer, and whoever runs the browser may have changed its User-Agent: what it navigates
+// to still gets Upgrade-Insecure-Requests or is accepted as XHTML. Node.js sends
+// Sec-Fetch-Mode and Accept-Language with every fetch, and Java accepts text/html, so that
+// these are no sign.
 func browserHeader(h http.Header) string {
-	for _, agent := range h["User-Agent"] {
-		if strings.HasPrefix(agent, "Mozilla/") {
-			return "User-Agent (Mozilla/…)"
-		}
+	switch {
+	case slices.ContainsFunc(h["User-Agent"], func(value string) bool { return strings.HasPrefix(value, "Mozilla/") }):
+		return "User-Agent (Mozilla/…)"
+	case slices.ContainsFunc(h["Accept"], func(value string) bool { return strings.Contains(value, "application/xhtml+xml") }):
+		return "Accept (application/xhtml+xml)"
 	}
 	for name := range h {
-		switch name {
-		case "Origin", "Referer", "Upgrade-Insecure-Requests", "Sec-Fetch-Site", "Sec-Fetch-Dest", "Sec-Fetch-User":
-			return name
-		}
-		if strings.HasPrefix(name, "Sec-Ch-") || strings.HasPrefix(name, "Access-Control-Request-") {
+		switch {
+		case name == "Origin", name == "Referer", name == "Upgrade-Insecure-Requests",
+			strings.HasPrefix(name, "Sec-") && name != "Sec-Fetch-Mode", strings.HasPrefix(name, "Access-Control-Request-"):
 			return name
 		}
 	}

@@ -55,6 +55,9 @@ func TestSigns(t *testing.T) {
 		{"Sec-Fetch-User: ?1", browser},
 		{"Sec-CH-UA: x", browser},
 		{"Sec-CH-UA-Mobile: ?0", browser},
+		{"Sec-Purpose: prefetch", browser},
+		{"Sec-WebSocket-Version: 13", browser},
+		{"Accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8\nUser-Agent: renderer/1", browser},
 		{"Access-Control-Request-Method: PUT", browser},
 		{"Access-Control-Request-Headers: x", browser},
 
