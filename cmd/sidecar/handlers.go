@@ -10,6 +10,7 @@ import (
 	"irsa-sidecar/internal/config"
 	"irsa-sidecar/internal/credentials"
 	"irsa-sidecar/internal/server"
+	"irsa-sidecar/internal/token"
 )
 
 // handlers are what the sidecar serves.
@@ -36,7 +37,10 @@ func newHandlers(ctx context.Context, cfg *config.Config, refresher *credentials
 func newAuthorization(cfg *config.Config, log *slog.Logger) *server.Authorization {
 	switch {
 	case cfg.AuthorizationTokenFile != "":
-		return server.NewReloadedAuthorization(cfg.AuthorizationToken, cfg.AuthorizationTokenFile, cfg.ReadAuthorizationToken, log)
+		read := func() (string, error) {
+			return config.ReadAuthorizationToken(token.ReadFile, cfg.AuthorizationTokenFile)
+		}
+		return server.NewReloadedAuthorization(cfg.AuthorizationToken, cfg.AuthorizationTokenFile, read, log)
 	case cfg.AuthorizationToken != "":
 		return server.NewAuthorization(cfg.AuthorizationToken)
 	}

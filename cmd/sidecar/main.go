@@ -16,6 +16,7 @@ import (
 
 	"irsa-sidecar/internal/config"
 	"irsa-sidecar/internal/linklocal"
+	"irsa-sidecar/internal/token"
 )
 
 // terminationLog is where the kubelet takes the message of a container that has exited
@@ -50,7 +51,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout 
 		_, err := fmt.Fprintln(stdout, readBuild())
 		return err
 	}
-	cfg, err := config.Load(arguments, getenv)
+	cfg, err := config.Load(arguments, getenv, token.ReadFile)
 	if err != nil {
 		return err
 	}

@@ -203,3 +203,15 @@ func (p *process) terminate(t *testing.T) int {
 	}
 	return p.State().ExitCode()
 }
+
+// askWith requests credentials with an authorization token and returns the status.
+func (p *process) askWith(t *testing.T, token string) int {
+	t.Helper()
+	r, err := http.NewRequest(http.MethodGet, "http://"+p.endpoint+"/v1/credentials", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Authorization", token)
+	status, _ := do(t, r)
+	return status
+}

@@ -62,7 +62,7 @@ func (l *loader) loopbackAddress() netip.AddrPort {
 	value := l.value(keyListen)
 	address, err := netip.ParseAddrPort(value)
 	if err != nil || address.Addr().String() != localhost {
-		l.fail(keyListen, "%q is not 127.0.0.1:PORT: credentials are served on loopback only, at the address that every SDK accepts", value)
+		l.fail(keyListen, "%s is not 127.0.0.1:PORT: credentials are served on loopback only, at the address that every SDK accepts", quoted(value))
 	}
 	return address
 }
@@ -75,7 +75,7 @@ func (l *loader) linkLocalAddress(k key, allowed string) netip.AddrPort {
 	}
 	address, err := netip.ParseAddrPort(value)
 	if err != nil || address.Addr().String() != allowed && address.Addr().String() != localhost {
-		l.fail(k, "%q must be %s:PORT (SDKs use port 80) or 127.0.0.1:PORT; other addresses could be reached from outside the pod", value, allowed)
+		l.fail(k, "%s must be %s:PORT (SDKs use port 80) or 127.0.0.1:PORT; other addresses could be reached from outside the pod", quoted(value), allowed)
 	}
 	return address
 }
@@ -86,7 +86,7 @@ func (l *loader) adminAddress() string {
 	_, notIP := netip.ParseAddr(host)
 	_, notPort := strconv.ParseUint(port, 10, 16)
 	if err != nil || host != "" && host != "localhost" && notIP != nil || notPort != nil {
-		l.fail(keyAdminListen, "%q is not [HOST]:PORT with an IP address as the host", value)
+		l.fail(keyAdminListen, "%s is not [HOST]:PORT with an IP address as the host", quoted(value))
 	}
 	return value
 }
@@ -117,9 +117,9 @@ func (l *loader) linkLocalAddresses(named []string) (addresses []netip.Addr) {
 	if len(named) == 0 {
 		named = []string{ecsAddress, imdsAddress}
 	}
-	for _, name := range named {
+	for i, name := range named {
 		if name != ecsAddress && name != imdsAddress {
-			l.problems = append(l.problems, fmt.Sprintf("%s: %q is neither %s nor %s", LinkLocal, name, ecsAddress, imdsAddress))
+			l.problems = append(l.problems, fmt.Sprintf("%s: operand %d is neither %s nor %s", LinkLocal, i+1, ecsAddress, imdsAddress))
 			continue
 		}
 		addresses = append(addresses, netip.MustParseAddr(name))

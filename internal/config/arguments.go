@@ -24,62 +24,75 @@ type Arguments struct {
 
 // ParseArguments reads a command line in which flags, with one dash or two, may be on
 // both sides of the command. The flag package would stop at the first error; here Load
-// reports all of them. No error repeats a value: it may be a secret that was meant for a
-// flag that does not exist.
+// reports all of them. No error repeats a word, which may be a secret that was meant for
+// a flag that does not exist, whatever it looks like: errors count instead.
 func ParseArguments(words []string) Arguments {
 	a := Arguments{flags: make(map[string]string)}
-	for len(words) > 0 {
-		word := words[0]
-		words = words[1:]
-		if strings.HasPrefix(word, "-") {
-			words = a.parseFlag(strings.TrimLeft(word, "-"), words)
+	for i := 0; i < len(words); i++ {
+		if strings.HasPrefix(words[i], "-") {
+			i += a.parseFlag(i+1, words[i], words[i+1:])
 		} else {
-			a.parseWord(word)
+			a.parseWord(i+1, words[i])
 		}
 	}
 	return a
 }
 
-// parseFlag reads a flag and, from the words that follow, its value; it returns the
-// words that are left.
-func (a *Arguments) parseFlag(flag string, following []string) []string {
-	name, value, hasValue := strings.Cut(flag, "=")
-	switch name {
-	case "help", "h":
+// parseFlag reads argument n, a flag, and, from the words that follow, its value; it
+// returns how many of those it used.
+func (a *Arguments) parseFlag(n int, word string, following []string) (used int) {
+	name, value, hasValue := cutFlag(word)
+	switch {
+	case name == "help" || name == "h":
 		a.Help = true
-		return following
-	case "version":
+		return 0
+	case name == "version":
 		a.Version = true
-		return following
-	}
-	if !hasFlag(name) {
-		a.fail("unknown flag --%s: see sidecar --help", name)
-		if !hasValue && len(following) > 0 && !strings.HasPrefix(following[0], "-") {
-			return following[1:] // without what is most likely its value
+		return 0
+	case !hasFlag(name):
+		a.fail("argument %d: unknown flag: see sidecar --help (settings that may be secrets have no flag, only a variable)", n)
+		if hasValue || len(following) == 0 {
+			return 0
 		}
-		return following
+		// What follows is most likely its value, even if it begins with a dash.
+		if isKnownFlag(following[0]) {
+			return 0
+		}
+		return 1
 	}
 	if !hasValue && len(following) > 0 {
-		value, hasValue, following = following[0], true, following[1:]
+		value, hasValue, used = following[0], true, 1
 	}
 	if !hasValue {
 		a.fail("--%s: needs a value", name)
 	}
 	a.flags[name] = value
-	return following
+	return used
 }
 
-// parseWord reads a word that is not a flag.
-func (a *Arguments) parseWord(word string) {
+// isKnownFlag reports whether a word is one of the flags that there are.
+func isKnownFlag(word string) bool {
+	name, _, _ := cutFlag(word)
+	return strings.HasPrefix(word, "-") && (name == "help" || name == "h" || name == "version" || hasFlag(name))
+}
+
+// cutFlag returns the name of a flag, and its value if there is an equals sign.
+func cutFlag(word string) (name, value string, hasValue bool) {
+	return strings.Cut(strings.TrimLeft(word, "-"), "=")
+}
+
+// parseWord reads argument n, which is not a flag.
+func (a *Arguments) parseWord(n int, word string) {
 	switch {
 	case a.Command == LinkLocal:
 		a.operands = append(a.operands, word)
 		return
-	case a.Command != Serve:
-		a.fail("more than one command: %q follows %q", word, a.Command)
-		return
 	case word != Ready && word != LinkLocal:
-		a.fail("unknown command %q: use %s or %s, or no command to serve credentials", word, Ready, LinkLocal)
+		a.fail("argument %d: unknown command: use %s or %s, or no command to serve credentials", n, Ready, LinkLocal)
+		return
+	case a.Command != Serve:
+		a.fail("argument %d: more than one command", n)
+		return
 	}
 	a.Command = word
 }

@@ -3,9 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"net/url"
-	"os"
 	"slices"
 	"strings"
 )
@@ -13,6 +11,9 @@ import (
 // maxTokenLength is the limit of keyAuthorizationToken: the token must fit into the headers
 // that the server reads.
 const maxTokenLength = 4096
+
+// maxTokenFileSize leaves room for white space around the longest token.
+const maxTokenFileSize = 2 * maxTokenLength
 
 // path returns where credentials are served. It may be a secret: no error repeats it.
 func (l *loader) path() string {
@@ -25,7 +26,7 @@ func (l *loader) path() string {
 
 // authorization returns the token that clients must send, and the file that it is from.
 func (l *loader) authorization() (token, file string) {
-	value, file := l.value(keyAuthorizationToken), l.value(keyAuthorizationTokenFile)
+	value, file := l.value(keyAuthorizationToken), l.file(keyAuthorizationTokenFile)
 	var err error
 	switch {
 	case value != "" && file != "":
@@ -35,44 +36,21 @@ func (l *loader) authorization() (token, file string) {
 			l.fail(keyAuthorizationToken, "%v", err)
 		}
 	case file != "":
-		if token, err = readToken(file); err != nil {
+		if token, err = ReadAuthorizationToken(l.read, file); err != nil {
 			l.fail(keyAuthorizationTokenFile, "%v", err)
 		}
 	}
 	return token, file
 }
 
-// ReadAuthorizationToken reads the token that clients must send from its file again. Its
-// errors repeat neither the token nor the name of the file.
-func (c *Config) ReadAuthorizationToken() (string, error) {
-	return readToken(c.AuthorizationTokenFile)
-}
-
-// readToken reads an authorization token from a file. Its errors do not name the file:
-// the name is a token if somebody mixed up the two.
-func readToken(file string) (string, error) {
-	info, err := os.Stat(file)
+// ReadAuthorizationToken reads the token that clients must send from a file. Its errors
+// repeat neither the token nor the name of the file.
+func ReadAuthorizationToken(read ReadFile, file string) (string, error) {
+	raw, err := read(file, maxTokenFileSize)
 	if err != nil {
-		return "", withoutPath(err)
-	}
-	if !info.Mode().IsRegular() {
-		return "", errors.New("not a regular file")
-	}
-	if info.Size() > 2*maxTokenLength {
-		return "", fmt.Errorf("the file has %d bytes, an authorization token has at most %d", info.Size(), maxTokenLength)
-	}
-	raw, err := os.ReadFile(file)
-	if err != nil {
-		return "", withoutPath(err)
+		return "", err
 	}
 	return checkToken(string(raw))
-}
-
-func withoutPath(err error) error {
-	if pathErr, ok := errors.AsType[*fs.PathError](err); ok {
-		return pathErr.Err
-	}
-	return err
 }
 
 // checkToken removes white space around a token. Its error says why the token cannot be

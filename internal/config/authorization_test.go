@@ -1,9 +1,13 @@
 package config
 
 import (
+	"errors"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
+
+	"irsa-sidecar/internal/token"
 )
 
 func TestAuthorizationToken(t *testing.T) {
@@ -33,11 +37,11 @@ func TestAuthorizationToken(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			file := write(t, filepath.Join(t.TempDir(), "token"), tt.token)
-			token, err := checkToken(tt.token)
-			fromFile, fileErr := readToken(file)
+			got, err := checkToken(tt.token)
+			fromFile, fileErr := ReadAuthorizationToken(token.ReadFile, file)
 			if !tt.fails {
-				if err != nil || token != tt.want || fileErr != nil || fromFile != tt.want {
-					t.Errorf("got %q, %v, and from a file %q, %v", token, err, fromFile, fileErr)
+				if err != nil || got != tt.want || fileErr != nil || fromFile != tt.want {
+					t.Errorf("got %q, %v, and from a file %q, %v", got, err, fromFile, fileErr)
 				}
 				return
 			}
@@ -54,27 +58,56 @@ func TestAuthorizationToken(t *testing.T) {
 	}
 }
 
-func TestUnusableAuthorizationTokenFile(t *testing.T) {
+// Whatever a file is, reading it ends, and no error names it: the name is a secret if
+// somebody mixed up the two.
+func TestUnusableFiles(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	huge := write(t, filepath.Join(dir, "huge"), strings.Repeat(" ", 1<<20-1)+"x")
+	fifo := filepath.Join(dir, "fifo")
+	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	tests := []struct {
 		name string
 		file string
 		want string
 	}{
 		{"missing", filepath.Join(dir, "missing"), "no such file"},
-		{"directory", dir, "not a regular file"},
-		{"endless", "/dev/zero", "not a regular file"},
-		{"huge", huge, "1048576 bytes"},
+		{"directory", dir, "is not a regular file"},
+		{"endless", "/dev/zero", "is not a regular file"},
+		{"pipe without a writer", fifo, "is not a regular file"},
+		{"huge", write(t, filepath.Join(dir, "huge"), strings.Repeat(" ", 8<<20)+"x"), "has more than "},
 	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			token, err := readToken(tt.file)
-			if token != "" || err == nil || !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), tt.file) {
-				t.Errorf("got %q, %v, want an error with %q that does not name the file", token, err, tt.want)
+	for _, variable := range []string{"SIDECAR_AUTHORIZATION_TOKEN_FILE", "SIDECAR_SESSION_POLICY_FILE", "AWS_CA_BUNDLE"} {
+		for _, tt := range tests {
+			t.Run(variable+" "+tt.name, func(t *testing.T) {
+				t.Parallel()
+				env := webhook()
+				env[variable] = tt.file
+				_, err := load(nil, env)
+				if err == nil || !strings.Contains(err.Error(), variable) || !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), tt.file) {
+					t.Errorf("got %v, want an error with %q that does not name the file", err, tt.want)
+				}
+			})
+		}
+	}
+}
+
+// What a file should hold, set in place of its name, is never repeated.
+func TestContentInPlaceOfAFile(t *testing.T) {
+	t.Parallel()
+	const token = "eyJhbGciOiJSUzI1NiIsImtpZCI6IngifQ.eyJpc3MiOiJodHRwczovL2lzc3Vlci5leGFtcGxlIn0"
+	for _, variable := range []string{"AWS_WEB_IDENTITY_TOKEN_FILE", "SIDECAR_AUTHORIZATION_TOKEN_FILE", "SIDECAR_SESSION_POLICY_FILE", "AWS_CA_BUNDLE"} {
+		for _, content := range []string{token, token + ".c2ln", token + ".", token[:34], " " + token, "\n" + token, "./" + token, "hunter2", "-q7Zc0Vf3kX_w2RtYb9mLs", "0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0",
+			`{"Version": "2012-10-17"}`, "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----"} {
+			env := webhook()
+			env[variable] = content
+			_, err := load(nil, env)
+			wrong, ok := errors.AsType[*Error](err)
+			if !ok || len(wrong.Problems) != 1 || !strings.Contains(wrong.Problems[0], variable+"): must be the absolute path") && !strings.Contains(wrong.Problems[0], variable+": must be the absolute path") ||
+				strings.Contains(err.Error(), content) {
+				t.Errorf("%s=%q: got %v", variable, content, err)
 			}
-		})
+		}
 	}
 }

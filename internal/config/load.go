@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -51,11 +52,14 @@ type STS struct {
 	RootCAs      *x509.CertPool // nil: the system's
 }
 
+// ReadFile reads a file that has at most that many bytes. Its errors do not name the file.
+type ReadFile func(name string, most int) ([]byte, error)
+
 // Load reads every setting that the command uses, from the command line and the
 // environment, and the files that they name. Its error is an *Error with everything
 // that is wrong.
-func Load(arguments Arguments, getenv func(string) string) (*Config, error) {
-	l := &loader{arguments: arguments, settings: settings(), getenv: getenv, problems: arguments.problems}
+func Load(arguments Arguments, getenv func(string) string, read ReadFile) (*Config, error) {
+	l := &loader{arguments: arguments, settings: settings(), getenv: getenv, read: read, problems: arguments.problems}
 	cfg := &Config{Command: arguments.Command, LogLevel: l.logLevel()}
 	if arguments.Command == LinkLocal {
 		cfg.Addresses = l.linkLocalAddresses(arguments.operands)
@@ -124,6 +128,7 @@ type loader struct {
 	arguments Arguments
 	settings  []setting
 	getenv    func(string) string
+	read      ReadFile
 	problems  []string
 	hints     []string
 }
@@ -156,9 +161,31 @@ func (l *loader) required(k key) string {
 	return value
 }
 
+// file returns the value of a setting that is the name of a file. It must be absolute: a
+// token or a policy that was set in its place never is, and so is refused before a
+// message can repeat it as a name.
+func (l *loader) file(k key) string {
+	value := l.value(k)
+	if value != "" && !strings.HasPrefix(value, "/") {
+		l.fail(k, "must be the absolute path of a file, not what the file holds")
+		return ""
+	}
+	return value
+}
+
 // fail adds a problem with a setting.
 func (l *loader) fail(k key, format string, args ...any) {
 	l.problems = append(l.problems, l.settings[k].name()+": "+fmt.Sprintf(format, args...))
+}
+
+// quoted returns a wrong value for an error, or words in its place if it may be a secret
+// that was set in the wrong place: those have 16 random bytes or more, which are 22
+// characters in base64, and an access key ID has 20. An ARN is none.
+func quoted(value string) string {
+	if len(value) < 20 || strings.HasPrefix(value, "arn:") {
+		return strconv.Quote(value)
+	}
+	return "the value"
 }
 
 // hint adds a hint, once.

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"irsa-sidecar/internal/token"
 )
 
 // webhook returns the environment that the EKS pod identity webhook sets.
@@ -25,7 +27,7 @@ func webhook() map[string]string {
 }
 
 func load(flags, environment map[string]string) (*Config, error) {
-	return Load(Arguments{flags: flags}, func(name string) string { return environment[name] })
+	return Load(Arguments{flags: flags}, func(name string) string { return environment[name] }, token.ReadFile)
 }
 
 func TestWebhookEnvironmentIsEnough(t *testing.T) {
@@ -244,9 +246,9 @@ func TestWrongSettings(t *testing.T) {
 // All problems are reported at once, each on its own line. A hint for several of them is
 // printed once.
 func TestProblemsAreReportedTogether(t *testing.T) {
-	_, err := Load(ParseArguments([]string{"--duration=1m", "--bogus"}), func(string) string { return "" })
+	_, err := Load(ParseArguments([]string{"--duration=1m", "--bogus"}), func(string) string { return "" }, nil)
 	const want = `invalid configuration (5 problems):
-  unknown flag --bogus: see sidecar --help
+  argument 2: unknown flag: see sidecar --help (settings that may be secrets have no flag, only a variable)
   --token-file (AWS_WEB_IDENTITY_TOKEN_FILE): is required
   --role-arn (AWS_ROLE_ARN): is required
   --duration (SIDECAR_DURATION): "1m" is not a duration from 15m to 12h with its unit, as in 90s, 15m or 1h

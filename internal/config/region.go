@@ -22,7 +22,7 @@ func (l *loader) region() string {
 	case value == "" && l.value(keySTSEndpoint) == "":
 		l.fail(keyRegion, "is required unless an STS endpoint is set: the EKS pod identity webhook sets it; without the webhook write the cluster's region in the pod")
 	case value != "" && !matches(regionRule, value):
-		l.fail(keyRegion, "%q is not the name of a region, such as eu-west-1", value)
+		l.fail(keyRegion, "%s is not the name of a region, such as eu-west-1", quoted(value))
 	default:
 		if zone := regexp.MustCompile(zoneRule).FindStringSubmatch(value); zone != nil && partitionOf(zone[1]) != "" {
 			l.fail(keyRegion, "%q is a zone, not a region: set its region, %s", value, zone[1])

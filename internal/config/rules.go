@@ -38,23 +38,14 @@ func (l *loader) logLevel() (level slog.Level) {
 	case "debug", "info", "warn", "error":
 		level.UnmarshalText([]byte(value))
 	default:
-		l.fail(keyLogLevel, "%q is not %s", value, l.settings[keyLogLevel].limit)
+		l.fail(keyLogLevel, "%s is not %s", quoted(value), l.settings[keyLogLevel].limit)
 	}
 	return level
 }
 
 func (l *loader) tokenFile() string {
-	value := l.required(keyTokenFile)
-	if isJWT(value) {
-		l.fail(keyTokenFile, "is a token, not the name of a file with one")
-	}
-	return value
-}
-
-// isJWT reports whether a value looks like a token: three segments, the first of which is
-// a JSON object in base64url (RFC 7519).
-func isJWT(value string) bool {
-	return strings.HasPrefix(value, "eyJ") && strings.Count(value, ".") == 2
+	l.required(keyTokenFile)
+	return l.file(keyTokenFile)
 }
 
 func (l *loader) role() arn.ARN {
@@ -64,7 +55,7 @@ func (l *loader) role() arn.ARN {
 	}
 	role, err := arn.Parse(value)
 	if err != nil || !matches(roleRule, value) {
-		l.fail(keyRoleARN, "%q is not the ARN of a role, such as arn:aws:iam::123456789012:role/NAME", value)
+		l.fail(keyRoleARN, "%s is not the ARN of a role, such as arn:aws:iam::123456789012:role/NAME", quoted(value))
 	}
 	return role
 }
@@ -75,7 +66,7 @@ func (l *loader) sessionName() string {
 		return defaultSessionName(os.Hostname())
 	}
 	if !matches(sessionNameRule, value) {
-		l.fail(keySessionName, "%q is not 2 to 64 letters, digits and _+=,.@-", value)
+		l.fail(keySessionName, "%s is not 2 to 64 letters, digits and _+=,.@-", quoted(value))
 	}
 	return value
 }
@@ -106,29 +97,26 @@ func (l *loader) durationOf(k key) time.Duration {
 	value := l.value(k)
 	d, err := time.ParseDuration(value)
 	if least, most := l.settings[k].durations(); err != nil || d < least || d > most {
-		l.fail(k, "%q is not a duration from %s with its unit, as in 90s, 15m or 1h", value, l.settings[k].limit)
+		l.fail(k, "%s is not a duration from %s with its unit, as in 90s, 15m or 1h", quoted(value), l.settings[k].limit)
 		return 0
 	}
 	return d
 }
 
 func (l *loader) policy() string {
-	file := l.value(keySessionPolicyFile)
+	file := l.file(keySessionPolicyFile)
 	if file == "" {
 		return ""
 	}
-	if json.Valid([]byte(file)) {
-		l.fail(keySessionPolicyFile, "is a policy, not the name of a file with one")
-		return ""
-	}
-	policy, err := os.ReadFile(file)
+	most := l.settings[keySessionPolicyFile].most()
+	policy, err := l.read(file, utf8.UTFMax*most)
 	switch {
 	case err != nil:
 		l.fail(keySessionPolicyFile, "%v", err)
 	case !json.Valid(policy):
-		l.fail(keySessionPolicyFile, "%s does not hold JSON", file)
-	case utf8.RuneCount(policy) > l.settings[keySessionPolicyFile].most():
-		l.fail(keySessionPolicyFile, "%s has %d characters, STS accepts at most %d", file, utf8.RuneCount(policy), l.settings[keySessionPolicyFile].most())
+		l.fail(keySessionPolicyFile, "the file does not hold JSON")
+	case utf8.RuneCount(policy) > most:
+		l.fail(keySessionPolicyFile, "the file has %d characters, STS accepts at most %d", utf8.RuneCount(policy), most)
 	}
 	return string(policy)
 }
@@ -205,7 +193,7 @@ func (l *loader) boolean(k key) bool {
 		return true
 	case "false":
 	default:
-		l.fail(k, "%q is neither true nor false", value)
+		l.fail(k, "%s is neither true nor false", quoted(value))
 	}
 	return false
 }
@@ -213,26 +201,29 @@ func (l *loader) boolean(k key) bool {
 func (l *loader) instanceID() string {
 	value := l.value(keyInstanceID)
 	if value != "" && !matches(instanceIDRule, value) || len(value) > l.settings[keyInstanceID].most() {
-		l.fail(keyInstanceID, "%q is not an id such as i-0123456789abcdef0: at most %s, letters, digits and -._", value, l.settings[keyInstanceID].limit)
+		l.fail(keyInstanceID, "%s is not an id such as i-0123456789abcdef0: at most %s, letters, digits and -._", quoted(value), l.settings[keyInstanceID].limit)
 	}
 	return value
 }
 
+// maxBundle is enough for every public root certificate, in bytes, a dozen times.
+const maxBundle = 4 << 20
+
 // rootCAs returns the certificates of AWS_CA_BUNDLE, which as in every SDK replace the
 // system's.
 func (l *loader) rootCAs() *x509.CertPool {
-	file := l.value(keyCABundle)
+	file := l.file(keyCABundle)
 	if file == "" {
 		return nil
 	}
-	bundle, err := os.ReadFile(file)
+	bundle, err := l.read(file, maxBundle)
 	if err != nil {
 		l.fail(keyCABundle, "%v", err)
 		return nil
 	}
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(bundle) {
-		l.fail(keyCABundle, "%s holds no certificate in PEM form", file)
+		l.fail(keyCABundle, "the file holds no certificate in PEM form")
 	}
 	return pool
 }

@@ -43,7 +43,7 @@ func TestCommandsReadWhatTheTableSays(t *testing.T) {
 		Load(Arguments{Command: command}, func(name string) string {
 			read[name] = true
 			return ""
-		})
+		}, nil)
 		for _, s := range settings() {
 			if s.usedBy&by == 0 || s.key == keyNoProxy { // net/http reads it
 				continue
@@ -106,13 +106,21 @@ func TestDefaultsAreValid(t *testing.T) {
 	}
 }
 
-// No error repeats the value of a setting that may be a secret.
+// No error repeats the value of a setting that may be a secret, or a secret that was set
+// in place of another value.
 func TestSecretsAreNotRepeated(t *testing.T) {
 	for _, s := range settings() {
 		for variable := range strings.FieldsSeq(s.variables) {
 			env := webhook()
 			env[variable] = "hunter2\x00://"
 			if _, err := load(nil, env); s.secret && err == nil || s.secret && strings.Contains(err.Error(), "hunter2") {
+				t.Errorf("%s: %v", variable, err)
+			}
+			for other := range strings.FieldsSeq(s.variables) {
+				delete(env, other)
+			}
+			env[variable] = "hunter2-of-16-bytes\x00://"
+			if _, err := load(nil, env); err == nil && s.key != keyNoProxy || err != nil && strings.Contains(err.Error(), "hunter2") {
 				t.Errorf("%s: %v", variable, err)
 			}
 		}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"irsa-sidecar/internal/config"
+	"irsa-sidecar/internal/token"
 	"irsa-sidecar/test/rawhttp"
 )
 
@@ -72,12 +73,12 @@ func TestAuthorizationOnTheWire(t *testing.T) {
 // authorizationFromFile returns the Authorization of the token in file.
 func authorizationFromFile(t *testing.T, file string, log *slog.Logger) *Authorization {
 	t.Helper()
-	cfg := &config.Config{AuthorizationTokenFile: file}
-	token, err := cfg.ReadAuthorizationToken()
+	read := func() (string, error) { return config.ReadAuthorizationToken(token.ReadFile, file) }
+	first, err := read()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return NewReloadedAuthorization(token, file, cfg.ReadAuthorizationToken, log)
+	return NewReloadedAuthorization(first, file, read, log)
 }
 
 // Changes of the file, and the token in effect after the next reload.

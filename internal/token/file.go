@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"syscall"
 )
 
 // Code is the ErrorCode of errors of GetIdentityToken.
@@ -44,16 +45,7 @@ func (f File) GetIdentityToken() ([]byte, error) {
 }
 
 func (f File) read() ([]byte, error) {
-	info, err := os.Stat(string(f))
-	switch {
-	case err != nil:
-		return nil, explain(err)
-	case !info.Mode().IsRegular():
-		return nil, errors.New("is not a regular file: name the file in the projected volume, not its directory")
-	case info.Size() > maxFileSize:
-		return nil, fmt.Errorf("has %d bytes, a token has at most %d: %s", info.Size(), maxLength, advice)
-	}
-	raw, err := os.ReadFile(string(f))
+	raw, err := ReadFile(string(f), maxFileSize)
 	if err != nil {
 		return nil, explain(err)
 	}
@@ -67,19 +59,20 @@ func (f File) read() ([]byte, error) {
 // advice is what to do about a file that does not hold a token.
 const advice = "name a file that the kubelet writes, from a projected volume with a serviceAccountToken source"
 
-// explain turns an error of package os into one that says what to do.
+// explain turns an error of ReadFile into one that says what to do.
 func explain(err error) error {
 	switch {
+	case errors.Is(err, errNotRegular):
+		return fmt.Errorf("%w: name the file in the projected volume, not its directory", err)
 	case errors.Is(err, fs.ErrNotExist):
 		return errors.New("does not exist: mount a projected volume with a serviceAccountToken source (audience sts.amazonaws.com) there, or correct the setting")
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("is not readable for user id %d: set fsGroup in the pod's securityContext", os.Getuid())
 	}
-	// Without the path, which fileError names.
-	if pathErr, ok := errors.AsType[*fs.PathError](err); ok {
-		err = pathErr.Err
+	if _, ok := errors.AsType[syscall.Errno](err); ok {
+		err = fmt.Errorf("cannot be read: %w", err)
 	}
-	return fmt.Errorf("cannot be read: %w: %s", err, advice)
+	return fmt.Errorf("%w: %s", err, advice)
 }
 
 // plausible returns why raw cannot be a token, nil if it can.

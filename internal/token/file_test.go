@@ -24,7 +24,7 @@ func TestGetIdentityToken(t *testing.T) {
 		{name: "white space around it", content: " \n" + good + "\r\n\n", want: good},
 		{name: "longest", content: strings.Replace(longest, "a.", "ab.", 1)[:maxLength], want: strings.Replace(longest, "a.", "ab.", 1)[:maxLength]},
 		{name: "too long", content: "aa.bb." + strings.Repeat("c", maxLength), want: "STS accepts at most 20000", fails: true},
-		{name: "huge", content: strings.Repeat("x", 1<<20), want: "1048576 bytes", fails: true},
+		{name: "huge", content: strings.Repeat("x", 1<<20), want: "more than 21000 bytes", fails: true},
 		{name: "empty", content: "", want: "is empty", fails: true},
 		{name: "only white space", content: " \n ", want: "is empty", fails: true},
 		{name: "binary", content: "\x00\x01\xff.\x00.\x00", want: "segment 1 is not base64url", fails: true},
