@@ -25,8 +25,9 @@ import (
 const terminationLog = "/dev/termination-log"
 
 func main() {
-	// Otherwise a log that nobody reads any more would end the process.
-	signal.Ignore(syscall.SIGPIPE)
+	// Otherwise a log that nobody reads any more would end the process, and so would
+	// whoever expects SIGHUP to make it read its settings again.
+	signal.Ignore(syscall.SIGPIPE, syscall.SIGHUP)
 	stderr := newLogWriter(os.Stderr)
 	// net/http writes there what it cannot return, and repeats what it received.
 	log.SetOutput(io.Discard)

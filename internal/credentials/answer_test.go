@@ -2,7 +2,9 @@ package credentials
 
 import (
 	"bytes"
+	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -12,6 +14,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"irsa-sidecar/internal/sts"
@@ -32,6 +35,10 @@ func FuzzAnswer(f *testing.F) {
 	}
 	f.Add(400, "text/xml", "<ErrorResponse><Error><Code>"+placeholder+"</Code><Message>a\x00\u202e"+placeholder+"</Message></Error><RequestId>"+placeholder+"</RequestId></ErrorResponse>")
 	f.Add(200, "text/xml", "<AssumeRoleWithWebIdentityResponse><AssumeRoleWithWebIdentityResult><Credentials><Expiration>9999-12-31T23:59:59Z</Expiration></Credentials>")
+	const granted = "<AssumeRoleWithWebIdentityResponse><AssumeRoleWithWebIdentityResult><Credentials><AccessKeyId>%s</AccessKeyId><SecretAccessKey>a</SecretAccessKey>" +
+		"<SessionToken>a</SessionToken><Expiration>%s</Expiration></Credentials></AssumeRoleWithWebIdentityResult></AssumeRoleWithWebIdentityResponse>"
+	f.Add(200, "text/xml", fmt.Sprintf(granted, "a", "9999-12-31T23:59:59Z"))
+	f.Add(200, "text/xml", fmt.Sprintf(granted, " \n", "9999-12-31T23:59:59Z"))
 	f.Add(999, "application/json", `{"Error":{"Code":"AccessDenied"}}`)
 	f.Add(100, "", "")
 	f.Fuzz(func(t *testing.T, status int, contentType, body string) {
@@ -40,10 +47,10 @@ func FuzzAnswer(f *testing.F) {
 		}
 		body = strings.ReplaceAll(body, placeholder, token)
 		client := sts.New(sts.Options{Endpoint: "http://sts.example", Transport: answering(status, contentType, body)}, prometheus.NewRegistry())
-		r := NewRefresher(nil, time.Hour, stsCodes(), nil, prometheus.NewRegistry())
+		r := NewRefresher(nil, time.Hour, stsCodes(), slog.New(slog.DiscardHandler), prometheus.NewRegistry())
 		got, err := exchange(t.Context(), client, token)
 		if err == nil {
-			if err = r.check(got, got); err == nil && (!complete(got) || !got.Expires.After(time.Now())) {
+			if got, err = r.accept(got, aws.Credentials{}); err == nil && (!complete(got) || !got.Expires.After(time.Now()) || time.Until(got.Expires) > 2*time.Hour) {
 				t.Errorf("%+v was accepted", got)
 			}
 		}

@@ -23,7 +23,7 @@ func (s step) GoString() string { return s.what }
 
 // steps draws a step. The simplest comes first: rapid shrinks towards it.
 func steps() *rapid.Generator[step] {
-	return rapid.OneOf(timePasses(), timePasses(), allIsWell(), stsAnswers(), stsFailsOnce(), tokenChanges(), tokenFlaps(), clockJumps(), stsClockDrifts(), clientWaits())
+	return rapid.OneOf(timePasses(), timePasses(), allIsWell(), stsAnswers(), stsFailsOnce(), stsExaggeratesOnce(), tokenChanges(), tokenFlaps(), clockJumps(), stsClockDrifts(), clientWaits())
 }
 
 // duration draws a duration from a second to 13 hours, short ones as often as long ones.
@@ -90,6 +90,10 @@ func stsFailsOnce() *rapid.Generator[step] {
 	})
 }
 
+func stsExaggeratesOnce() *rapid.Generator[step] {
+	return rapid.Just(step{"STS once grants credentials until the year 9999", func(w *trial) { w.sts.Next(standin.EndlessCredentials()) }})
+}
+
 type failure struct {
 	what  string
 	fault standin.Fault
@@ -119,6 +123,7 @@ func failures() []failure {
 		{"grants no credentials", standin.NoCredentials()},
 		{"grants empty credentials", standin.EmptyCredentials()},
 		{"grants credentials without an expiration", standin.NoExpiration()},
+		{"grants blank credentials", standin.BlankCredentials()},
 		{"grants expired credentials", standin.ExpiredCredentials()},
 	}
 	for _, code := range []string{"AccessDenied", "ExpiredTokenException", "IDPCommunicationError", "IDPRejectedClaim", "InvalidIdentityToken", "MalformedPolicyDocument", "PackedPolicyTooLarge", "RegionDisabledException", "ValidationError"} {

@@ -43,7 +43,7 @@ func TestExpiryWithoutAFailureIsLogged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := start(t, nil)
 		l.skew.Store(int64(2 * time.Hour))
-		sleep(recheckPeriod)
+		sleep(30 * time.Second)
 		if !strings.Contains(l.log.String(), `"level":"WARN","msg":"credentials have expired","expiration":"2000-01-01T01:00:00Z"`) {
 			t.Errorf("log: %s", l.log.String())
 		}

@@ -210,7 +210,7 @@ func (r *Refresher) refresh(ctx context.Context) *reason {
 	}
 	old := r.state.Load()
 	if err == nil {
-		err = r.check(fresh, old.credentials)
+		fresh, err = r.accept(fresh, old.credentials)
 	}
 	if err != nil {
 		why := reasonFor(err, r.codes)
@@ -223,22 +223,6 @@ func (r *Refresher) refresh(ctx context.Context) *reason {
 		close(r.first)
 	}
 	r.metrics.succeeded(r.now(), fresh.Expires)
-	return nil
-}
-
-// check returns why fresh must not replace old, nil if it may: a refresh can never make
-// things worse.
-func (r *Refresher) check(fresh, old aws.Credentials) error {
-	switch now := r.now(); {
-	case !fresh.HasKeys() || fresh.SessionToken == "" || !fresh.CanExpire:
-		return newReason(codeInvalidResponse, "STS answered with incomplete credentials, which are not used")
-	case !fresh.Expires.After(now):
-		return newReason(codeInvalidResponse, fmt.Sprintf("STS answered with credentials that expired at %s, and the time here is %s: check the clock of this node",
-			fresh.Expires.UTC().Format(time.RFC3339), now.UTC().Format(time.RFC3339)))
-	case fresh.Expires.Before(old.Expires):
-		return newReason(codeInvalidResponse, fmt.Sprintf("STS answered with credentials that expire at %s, before the current ones, which expire at %s",
-			fresh.Expires.UTC().Format(time.RFC3339), old.Expires.UTC().Format(time.RFC3339)))
-	}
 	return nil
 }
 

@@ -1,9 +1,11 @@
 package credentials
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"log/slog"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -99,6 +101,10 @@ func TestNeverReplacesCredentialsWithWorseOnes(t *testing.T) {
 		{"no secret access key", without(func(c *aws.Credentials) { c.SecretAccessKey = "" })},
 		{"no session token", without(func(c *aws.Credentials) { c.SessionToken = "" })},
 		{"no expiry", without(func(c *aws.Credentials) { c.CanExpire = false })},
+		{"white space as the access key id", without(func(c *aws.Credentials) { c.AccessKeyID = " " })},
+		{"white space as the secret access key", without(func(c *aws.Credentials) { c.SecretAccessKey = "\n\t\n" })},
+		{"white space as the session token", without(func(c *aws.Credentials) { c.SessionToken = "\u00a0" })},
+		{"a line break in the session token", without(func(c *aws.Credentials) { c.SessionToken = "a\nb" })},
 		{"expired", expired},
 		{"expires earlier", func() aws.Credentials { return granted(20 * time.Minute) }},
 	}
@@ -142,6 +148,36 @@ func TestAttemptTimesOut(t *testing.T) {
 		l.wantCode(t, codeOther)
 		sleep(time.Nanosecond)
 		l.wantCode(t, codeTimeout)
+	})
+}
+
+// P7: what the end of the process cancels is no reason: the one before it is reported.
+func TestACancelledAttemptIsNotPublished(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		calls := 0
+		refusing := aws.CredentialsProviderFunc(func(ctx context.Context) (aws.Credentials, error) {
+			if calls++; calls == 1 {
+				return denied()
+			}
+			<-ctx.Done()
+			return aws.Credentials{}, ctx.Err()
+		})
+		var log bytes.Buffer
+		r := NewRefresher(refusing, time.Hour, stsCodes(), slog.New(slog.NewJSONHandler(&log, nil)), prometheus.NewRegistry())
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		if err := r.Run(ctx); err != nil || calls != 2 {
+			t.Fatalf("got %v after %d calls, want 2", err, calls)
+		}
+		if _, err := r.Current(); err == nil || err.(coded).ErrorCode() != "AccessDenied" {
+			t.Errorf("the reason is %v, want AccessDenied", err)
+		}
+		if n := testutil.ToFloat64(r.metrics.failing.WithLabelValues("AccessDenied")); n != 1 {
+			t.Errorf("refresh_failing{AccessDenied} is %v", n)
+		}
+		if n := strings.Count(log.String(), "refresh failed"); n != 1 {
+			t.Errorf("%d failures in the log, want 1:\n%s", n, &log)
+		}
 	})
 }
 

@@ -14,12 +14,19 @@ type stage struct{ latest atomic.Pointer[string] }
 // trace returns a context whose HTTP calls report their stage to s.
 func (s *stage) trace(ctx context.Context) context.Context {
 	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		DNSStart:          func(httptrace.DNSStartInfo) { s.latest.Store(new("in the DNS lookup of")) },
-		ConnectStart:      func(string, string) { s.latest.Store(new("connecting to")) },
-		TLSHandshakeStart: func() { s.latest.Store(new("in the TLS handshake with")) },
-		TLSHandshakeDone:  func(tls.ConnectionState, error) { s.latest.Store(new("sending the request to")) },
-		WroteRequest:      func(httptrace.WroteRequestInfo) { s.latest.Store(new("waiting for the answer of")) },
+		DNSStart:          func(httptrace.DNSStartInfo) { s.begin("in the DNS lookup of", nil) },
+		ConnectStart:      func(string, string) { s.begin("connecting to", nil) },
+		TLSHandshakeStart: func() { s.begin("in the TLS handshake with", nil) },
+		TLSHandshakeDone:  func(_ tls.ConnectionState, err error) { s.begin("sending the request to", err) },
+		WroteRequest:      func(info httptrace.WroteRequestInfo) { s.begin("waiting for the answer of", info.Err) },
 	})
+}
+
+// begin says that the call is now at this stage, unless the one before failed with err.
+func (s *stage) begin(name string, err error) {
+	if err == nil {
+		s.latest.Store(&name)
+	}
 }
 
 // String returns the stage in words that the name of the peer follows.

@@ -150,9 +150,22 @@ func EmptyCredentials() Fault {
 	return edit(func(body []byte) []byte { return secretElements.ReplaceAll(body, []byte("<$1></")) })
 }
 
+// BlankCredentials answers with a success whose keys and session token are white space.
+func BlankCredentials() Fault {
+	return edit(func(body []byte) []byte { return secretElements.ReplaceAll(body, []byte("<$1> \n </")) })
+}
+
 // NoExpiration answers with a success that lacks the Expiration element.
 func NoExpiration() Fault {
 	return edit(func(body []byte) []byte { return expirationElement.ReplaceAll(body, nil) })
+}
+
+// EndlessCredentials answers with a success whose Expiration is the last second that
+// RFC 3339 can write.
+func EndlessCredentials() Fault {
+	return edit(func(body []byte) []byte {
+		return expirationElement.ReplaceAll(body, []byte("<Expiration>9999-12-31T23:59:59Z</Expiration>"))
+	})
 }
 
 // ExpiredCredentials answers with a success whose Expiration is a day too early.
