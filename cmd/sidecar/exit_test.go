@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -104,5 +105,26 @@ func TestRequestInFlightIsAnsweredAtShutdown(t *testing.T) {
 	answer, err := io.ReadAll(answers)
 	if err != nil || !bytes.HasPrefix(answer, []byte("HTTP/1.1 503 ")) || !bytes.HasSuffix(answer, []byte("}")) {
 		t.Errorf("request in flight: got %q, %v", answer, err)
+	}
+}
+
+// A signal that other programs take as a request to read their settings again, and that a
+// closed terminal sends, ends nothing.
+func TestSIGHUPIsIgnored(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.publish(t)
+	p := start(t, w.environment())
+	p.waitForLog(t, "credentials refreshed")
+	for range 3 {
+		if err := p.Signal(syscall.SIGHUP); err != nil {
+			t.Fatal(err)
+		}
+		if status, output := p.ready(t); status != 0 {
+			t.Errorf("sidecar ready: exit status %d, output %q", status, output)
+		}
+	}
+	if status := p.terminate(t); status != 0 {
+		t.Errorf("exit status %d, want 0", status)
 	}
 }
