@@ -22,8 +22,9 @@ program set
     AWS_CONTAINER_CREDENTIALS_FULL_URI=http://%s%s
 
 A flag takes precedence over its environment variable. An empty variable counts as
-unset. Settings that may be secrets have no flag. The AWS_CONTAINER_* variables in the
-sidecar's own environment are ignored: they are for clients.
+unset. Settings that may be secrets have no flag. A FILE is an absolute path. The
+AWS_CONTAINER_* variables in the sidecar's own environment are ignored: they are for
+clients.
 
 `
 
