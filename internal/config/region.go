@@ -41,9 +41,9 @@ func (l *loader) zone(region string) string {
 	zone := regexp.MustCompile(zoneRule).FindStringSubmatch(value)
 	switch {
 	case !matches(regionRule, value):
-		l.fail(keyZone, "%q is not the name of a zone, such as eu-west-1a", value)
+		l.fail(keyZone, "%s is not the name of a zone, such as eu-west-1a", quoted(value))
 	case partitionOf(region) != "" && (zone == nil || zone[1] != region):
-		l.fail(keyZone, "%q is not a zone of the region %s, such as %sa", value, region, region)
+		l.fail(keyZone, "%s is not a zone of the region %s, such as %sa", quoted(value), region, region)
 	}
 	return value
 }
