@@ -22,6 +22,16 @@ func (c testCase) limit() time.Duration {
 	return 90 * time.Second
 }
 
+// records reports whether --record runs the case: those that send all kinds of requests,
+// and no others, because the rest is repetition.
+func (c testCase) records() bool {
+	switch c.name {
+	case "identity", "token", "localhost", "ipv6", "ecs", "imds", "imds_v2", "imds_region":
+		return true
+	}
+	return strings.HasSuffix(c.name, "work")
+}
+
 // reason returns why the case does not apply to a release, or "".
 func (c testCase) reason(r release) string {
 	if r.marked("program") && !strings.HasSuffix(c.name, "work") {
@@ -84,7 +94,7 @@ func loopbackCases() []testCase {
 		{"requests_in_window", "the same, within the refresh window", false, requestsInWindow, needsCache},
 		{"work", "stores an object in S3 and reads it back", false, work(loopback()), needsProgram},
 		{"web_identity", "which credentials it uses if web identity is configured too", false, webIdentity, always},
-		{"unavailable", "what it does when the sidecar has no credentials", false, unavailable(endpoint{client: []string{fullURI + credentialsURL}}), always},
+		{"unavailable", "what it does when the sidecar has no credentials", false, unavailable(endpoint{name: "container", client: []string{fullURI + credentialsURL}}), always},
 		{"no_metadata", "the same, with AWS_EC2_METADATA_DISABLED", false, unavailable(loopback()), always},
 	}
 }

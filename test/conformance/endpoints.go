@@ -13,6 +13,7 @@ import (
 
 // endpoint is a way for an SDK to reach the sidecar.
 type endpoint struct {
+	name    string
 	address string   // the address that link-local adds to the pod; empty: none is needed
 	sidecar []string // environment of the sidecar
 	client  []string // environment of the program with the SDK
@@ -21,17 +22,17 @@ type endpoint struct {
 const ecsAddress, imdsAddress = "169.254.170.2", "169.254.169.254"
 
 func loopback() endpoint {
-	return endpoint{client: []string{fullURI + credentialsURL, noMetadata}}
+	return endpoint{name: "container", client: []string{fullURI + credentialsURL, noMetadata}}
 }
 
 func ecs() endpoint {
-	return endpoint{ecsAddress, []string{"SIDECAR_ECS_LISTEN=" + ecsAddress + ":80"},
+	return endpoint{"ecs", ecsAddress, []string{"SIDECAR_ECS_LISTEN=" + ecsAddress + ":80"},
 		[]string{"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI=/v1/credentials", noMetadata}}
 }
 
 // imds is the endpoint that needs no variable in the program's environment.
 func imds(sidecar ...string) endpoint {
-	return endpoint{imdsAddress, append(sidecar, "SIDECAR_IMDS_LISTEN="+imdsAddress+":80"), nil}
+	return endpoint{"imds", imdsAddress, append(sidecar, "SIDECAR_IMDS_LISTEN="+imdsAddress+":80"), nil}
 }
 
 // linkLocalCases are the cases of the endpoints that are off by default.
@@ -79,13 +80,21 @@ func (t *trial) open(e endpoint) error {
 		return fmt.Errorf("sidecar link-local: %w", err)
 	}
 	t.address = e.address
-	return nil
+	if t.world.tap == nil {
+		return nil
+	}
+	var err error
+	t.tapped, err = t.world.tap.listen(e.name, e.address+":80", e.address+tappedLinkLocal)
+	return err
 }
 
 // close removes the address from the pod.
 func (t *trial) close() error {
 	if t.address == "" {
 		return nil
+	}
+	if t.tapped != nil {
+		t.tapped.Close()
 	}
 	return ip(nil, "addr del "+t.address+"/32 dev lo")
 }

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"irsa-sidecar/test/recorded"
 )
 
 // job is the input of the inner process.
@@ -19,20 +21,27 @@ type job struct {
 	Release release
 	Quick   bool
 	Case    string // the only case to run; empty: all
+	Record  bool
 	Sidecar string
 	Home    string // where the release is installed
 	Driver  string // the directory of its driver
 }
 
+// report is the output of the inner process.
+type report struct {
+	Verdicts map[string]string  // by case
+	Requests []recorded.Request // if they are recorded
+}
+
 // outside tests a release in a child process with its own network, mount and PID
 // namespaces. Every address can be the same as in a pod, and no process outlives the
 // child.
-func (s *suite) outside(ctx context.Context, r release, o options) (map[string]string, error) {
+func (s *suite) outside(ctx context.Context, r release, o options) (*report, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
-	in, err := json.Marshal(job{r, o.quick, o.name, s.sidecar, s.home(r), filepath.Join(s.dir, "clients", r.Driver)})
+	in, err := json.Marshal(job{r, o.quick, o.name, o.record, s.sidecar, s.home(r), filepath.Join(s.dir, "clients", r.Driver)})
 	if err != nil {
 		return nil, err
 	}
@@ -49,11 +58,11 @@ func (s *suite) outside(ctx context.Context, r release, o options) (map[string]s
 	if err != nil {
 		return nil, fmt.Errorf("%w: this needs root, to create namespaces", err)
 	}
-	var got map[string]string
-	return got, json.Unmarshal(out, &got)
+	got := new(report)
+	return got, json.Unmarshal(out, got)
 }
 
-// inside tests the release that stdin names, and writes the verdicts to stdout.
+// inside tests the release that stdin names, and writes a report to stdout.
 func inside(ctx context.Context, stdin io.Reader, stdout, stderr io.Writer) error {
 	var j job
 	if err := json.NewDecoder(stdin).Decode(&j); err != nil {
@@ -64,13 +73,13 @@ func inside(ctx context.Context, stdin io.Reader, stdout, stderr io.Writer) erro
 		return err
 	}
 	defer os.RemoveAll(dir)
-	w, err := newWorld(dir)
+	w, err := newWorld(dir, j.Record)
 	if err != nil {
 		return err
 	}
-	seen := make(map[string]string)
+	seen := report{Verdicts: make(map[string]string)}
 	for _, c := range cases() {
-		if c.slow && j.Quick || j.Case != "" && j.Case != c.name {
+		if c.slow && j.Quick || j.Case != "" && j.Case != c.name || j.Record && !c.records() {
 			continue
 		}
 		t := &trial{job: j, world: w, dir: filepath.Join(dir, c.name), stderr: stderr}
@@ -78,7 +87,10 @@ func inside(ctx context.Context, stdin io.Reader, stdout, stderr io.Writer) erro
 		if err != nil {
 			return fmt.Errorf("%s: %w", c.name, err)
 		}
-		seen[c.name] = verdict
+		seen.Verdicts[c.name] = verdict
+	}
+	if w.tap != nil {
+		seen.Requests = w.tap.take()
 	}
 	return json.NewEncoder(stdout).Encode(seen)
 }

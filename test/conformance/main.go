@@ -40,6 +40,7 @@ type options struct {
 	name   string // only this case
 	update bool   // write the verdicts to results.json and docs/compatibility
 	docs   bool   // only check that docs/compatibility is up to date, or write it
+	record bool   // record what the releases send, instead of verdicts
 	inside bool   // this process has its own namespaces: test one release
 }
 
@@ -52,6 +53,7 @@ func parse(args []string, stderr io.Writer) (o options, err error) {
 	flags.StringVar(&o.name, "case", "", "run only the case with this name")
 	flags.BoolVar(&o.update, "update", false, "write results.json and docs/compatibility instead of comparing with results.json")
 	flags.BoolVar(&o.docs, "docs", false, "only check that docs/compatibility matches results.json, or with --update write it")
+	flags.BoolVar(&o.record, "record", false, "record the requests that the releases send, in internal/server/testdata/requests")
 	flags.BoolVar(&o.inside, "inside", false, "for internal use")
 	if err := flags.Parse(args); err != nil {
 		return o, err

@@ -31,6 +31,15 @@ func (s *suite) readResults() (results, error) {
 	return known, json.Unmarshal(content, &known)
 }
 
+// verdicts returns the verdicts in reports.
+func verdicts(reports map[string]*report) results {
+	seen := make(results)
+	for name, r := range reports {
+		seen[name] = r.Verdicts
+	}
+	return seen
+}
+
 // compare prints all verdicts, and returns an error if any differs from the recorded
 // one.
 func (s *suite) compare(seen results) error {

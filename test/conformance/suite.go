@@ -81,10 +81,13 @@ func (s *suite) run(ctx context.Context, releases []release, o options) error {
 	if err != nil {
 		return err
 	}
-	if o.update {
-		return s.update(seen)
+	switch {
+	case o.record:
+		return s.writeRequests(seen)
+	case o.update:
+		return s.update(verdicts(seen))
 	}
-	return s.compare(seen)
+	return s.compare(verdicts(seen))
 }
 
 // build builds the sidecar, unless a binary was given.
@@ -129,8 +132,8 @@ func (s *suite) install(ctx context.Context, r release) error {
 }
 
 // try tests the releases, several at a time, each in its own namespaces.
-func (s *suite) try(ctx context.Context, releases []release, o options) (results, error) {
-	seen := make(results)
+func (s *suite) try(ctx context.Context, releases []release, o options) (map[string]*report, error) {
+	seen := make(map[string]*report)
 	var (
 		mu   sync.Mutex // guards seen, errs and the output
 		errs []error

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -29,7 +30,8 @@ type trial struct {
 
 	ctx     context.Context
 	sts     *standin.STS
-	address string // the address that link-local added to the pod
+	address string       // the address that link-local added to the pod
+	tapped  net.Listener // the tap at that address
 	sidecar *harness.Process
 	client  *client
 	log     *os.File // output of sidecar and client
@@ -77,6 +79,9 @@ func (t *trial) try(ctx context.Context, c testCase) (string, error) {
 
 // startSidecar starts the sidecar without waiting for anything.
 func (t *trial) startSidecar(environment ...string) error {
+	if t.world.tap != nil {
+		environment = elsewhere(environment)
+	}
 	cmd := exec.Command(t.job.Sidecar)
 	cmd.Env = append([]string{
 		"AWS_ROLE_ARN=" + sidecarRole,
@@ -130,6 +135,9 @@ func (t *trial) end() error {
 		t.client.end()
 	}
 	t.stopSidecar()
+	if t.world.tap != nil {
+		t.world.tap.recording.Store(false)
+	}
 	return t.close()
 }
 
@@ -178,6 +186,9 @@ func (t *trial) start(environment ...string) error {
 		return err
 	}
 	t.client = &client{cmd, ask, bufio.NewReader(answers)}
+	if t.world.tap != nil {
+		t.world.tap.recording.Store(true)
+	}
 	var hello answer
 	return t.client.question("hello", &hello)
 }

@@ -44,9 +44,10 @@ type world struct {
 	bundle  string // the CA bundle file that STS's certificate verifies against
 	s3      *recorder
 	proxied atomic.Int64
+	tap     *tap // nil: requests are not recorded
 }
 
-func newWorld(dir string) (*world, error) {
+func newWorld(dir string, record bool) (*world, error) {
 	certificate, authority, err := certify(stsNames())
 	if err != nil {
 		return nil, err
@@ -71,6 +72,14 @@ func newWorld(dir string) (*world, error) {
 		w.proxied.Add(1)
 		http.Error(rw, "this proxy rejects every request", http.StatusForbidden)
 	})
+	if record {
+		w.tap = new(tap)
+		for _, host := range []string{"127.0.0.1", "[::1]"} {
+			if _, err := w.tap.listen("container", host+":9911", host+tappedLoopback); err != nil {
+				return nil, err
+			}
+		}
+	}
 	return w, errors.Join(
 		listen("127.0.0.1:443", sts, certificate),
 		listen("127.0.0.1:5000", w.s3, nil),
