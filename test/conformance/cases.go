@@ -37,7 +37,19 @@ func (c testCase) reason(r release) string {
 	if r.marked("program") && !strings.HasSuffix(c.name, "work") {
 		return "this program runs only the work cases"
 	}
+	if r.marked("fetches") && !c.fetches() {
+		return "this program is only asked whose credentials it gets"
+	}
 	return c.skip(r)
+}
+
+// fetches reports whether the case is one of those for programs that only get credentials.
+func (c testCase) fetches() bool {
+	switch c.name {
+	case "identity", "ecs", "imds", "imds_v2":
+		return true
+	}
+	return false
 }
 
 const (

@@ -32,7 +32,7 @@ func ecs() endpoint {
 
 // imds is the endpoint that needs no variable in the program's environment.
 func imds(sidecar ...string) endpoint {
-	return endpoint{"imds", imdsAddress, append(sidecar, "SIDECAR_IMDS_LISTEN="+imdsAddress+":80"), nil}
+	return endpoint{"imds", imdsAddress, append(sidecar, "SIDECAR_IMDS_LISTEN="+imdsAddress+":80", "SIDECAR_ZONE="+region+"a"), nil}
 }
 
 // linkLocalCases are the cases of the endpoints that are off by default.
@@ -51,6 +51,7 @@ func linkLocalCases() []testCase {
 		{"imds_v2_work", "the same, when a session token is required", false, work(v2), needsProgram},
 		{"imds_proxy", "bypasses the proxy in HTTP_PROXY for that address", true, proxied(imds()), always},
 		{"imds_no_proxy", "the same, with NO_PROXY set", true, proxied(imds(), noProxy()...), always},
+		{"imds_region", "finds the region there, with the node's zone in `SIDECAR_ZONE`", false, findsRegion, needsQuestion},
 		{"imds_unavailable", "what it does when the sidecar has no credentials", false, unavailable(imds()), always},
 	}
 }
@@ -111,7 +112,8 @@ func (t *trial) begin(e endpoint) error {
 }
 
 // identity checks that the client has the sidecar's credentials: it has the client call
-// GetCallerIdentity.
+// GetCallerIdentity. A client that sends such a request to somebody else, who would send
+// it to STS, returns the key and the session token in it instead.
 func identity(e endpoint) func(*trial) error {
 	return func(t *trial) error {
 		if err := t.begin(e); err != nil {
@@ -123,6 +125,8 @@ func identity(e endpoint) func(*trial) error {
 			return err
 		case a.Error != "":
 			return t.refused()
+		case a.Token != "":
+			return t.granted(a.Key, a.Token)
 		case a.ARN != t.sts.Credentials()[0].SessionARN:
 			return fmt.Errorf("the client has the identity %q, not %q", a.ARN, t.sts.Credentials()[0].SessionARN)
 		}
@@ -164,16 +168,50 @@ func (t *trial) signers() error {
 		return errors.New("S3 got no requests")
 	}
 	for _, s := range signers {
-		if s.key == nodeKey {
-			return verdict("the node's role")
-		}
-		if t.roleOf(s.key) != "sidecar" || !slices.ContainsFunc(t.sts.Credentials(), func(c standin.Credentials) bool {
-			return c.AccessKeyID == s.key && c.SessionToken == s.token
-		}) {
-			return fmt.Errorf("a request was signed with the key %q, not with credentials of the sidecar", s.key)
+		if err := t.granted(s.key, s.token); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// granted returns an error unless STS has granted these credentials to the sidecar.
+func (t *trial) granted(key, token string) error {
+	if key == nodeKey {
+		return verdict("the node's role")
+	}
+	if t.roleOf(key) != "sidecar" || !slices.ContainsFunc(t.sts.Credentials(), func(c standin.Credentials) bool {
+		return c.AccessKeyID == key && c.SessionToken == token
+	}) {
+		return fmt.Errorf("a request was signed with the key %q, not with credentials of the sidecar", key)
+	}
+	return nil
+}
+
+// findsRegion checks that a client whose environment names no region finds it.
+func findsRegion(t *trial) error {
+	if err := t.begin(imds()); err != nil {
+		return err
+	}
+	a, err := t.say("region")
+	switch {
+	case err != nil:
+		return err
+	case a.Error != "":
+		return verdict("fails")
+	case a.Region != region:
+		return fmt.Errorf("the client has the region %q", a.Region)
+	}
+	return nil
+}
+
+// needsQuestion skips releases that are not asked for the region that they find: most take
+// it from their environment alone.
+func needsQuestion(r release) string {
+	if r.marked("region") {
+		return ""
+	}
+	return "not asked for the region"
 }
 
 // unavailable returns a case that records what an SDK does when the sidecar has no

@@ -72,16 +72,24 @@ func ip(file *os.File, commands ...string) error {
 func nodeMetadata(w http.ResponseWriter, r *http.Request) {
 	const list = "/latest/meta-data/iam/security-credentials/"
 	now := time.Now().UTC()
-	switch r.URL.Path {
+	switch strings.ReplaceAll(r.URL.Path, "//", "/") {
 	case "/latest/api/token":
 		w.Header().Set("X-Aws-Ec2-Metadata-Token-Ttl-Seconds", "21600")
 		io.WriteString(w, "token")
 	case list, strings.TrimSuffix(list, "/"):
 		io.WriteString(w, "node")
 	case list + "node":
-		fmt.Fprintf(w, `{"Code":"Success","LastUpdated":%q,"Type":"AWS-HMAC","AccessKeyId":%q,"SecretAccessKey":"node","Token":"node","Expiration":%q}`,
+		fmt.Fprintf(w, `{
+  "Code" : "Success",
+  "LastUpdated" : %q,
+  "Type" : "AWS-HMAC",
+  "AccessKeyId" : %q,
+  "SecretAccessKey" : "node",
+  "Token" : "node",
+  "Expiration" : %q
+}`,
 			now.Format(time.RFC3339), nodeKey, now.Add(6*time.Hour).Format(time.RFC3339))
-	case "/latest/meta-data/placement/availability-zone/":
+	case "/latest/meta-data/placement/availability-zone", "/latest/meta-data/placement/availability-zone/":
 		io.WriteString(w, region+"a")
 	default:
 		http.NotFound(w, r)

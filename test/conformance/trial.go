@@ -157,9 +157,11 @@ type client struct {
 
 // answer has either Error or the other fields.
 type answer struct {
-	ARN   string `json:"arn"`
-	Key   string `json:"key"`
-	Error string `json:"error"`
+	ARN    string `json:"arn"`
+	Key    string `json:"key"`
+	Token  string `json:"token"` // the session token
+	Region string `json:"region"`
+	Error  string `json:"error"`
 }
 
 // start starts a client. Its environment contains only the variables set here.

@@ -8,6 +8,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/aws/aws-sdk-go/aws/ec2metadata"
 	"github.com/aws/aws-sdk-go/aws/session"
 	"github.com/aws/aws-sdk-go/service/sts"
 )
@@ -40,6 +41,9 @@ func reply(sess *session.Session, question string) (map[string]string, error) {
 	case question == "key":
 		v, err := sess.Config.Credentials.Get()
 		return map[string]string{"key": v.AccessKeyID}, err
+	case question == "region":
+		region, err := ec2metadata.New(sess).Region()
+		return map[string]string{"region": region}, err
 	}
 	if _, err := fmt.Sscanf(question, "sign %d", &n); err != nil {
 		return nil, err

@@ -1,0 +1,21 @@
+# A program with fog-aws, GitLab's client for S3, which has no AWS SDK: it asks for
+# credentials itself.
+require 'json'
+require 'fog/aws'
+
+$stdout.sync = true
+
+def work
+  s3 = Fog::AWS::Storage.new(use_iam_profile: true, endpoint: 'http://127.0.0.1:5000', path_style: true)
+  up = Random.bytes(1_000_000)
+  s3.put_bucket('bucket', 'LocationConstraint' => s3.region)
+  s3.put_object('bucket', 'key', up)
+  raise 'the object differs' if s3.get_object('bucket', 'key').body != up
+end
+
+$stdin.each_line(chomp: true) do |question|
+  work if question == 'work'
+  puts '{}'
+rescue StandardError => e
+  puts JSON.generate(error: "#{e.class}: #{e.message}")
+end

@@ -1,0 +1,1 @@
+exports.SecurityConfig = class { awsSystemCredentialsAccess = true; };

@@ -1,0 +1,1 @@
+exports.Container = { get: type => new type() };
