@@ -163,7 +163,7 @@ func (s *suite) try(ctx context.Context, releases []release, o options) (map[str
 // width returns how many releases are tested at a time. A full run mostly waits for
 // renewals.
 func (s *suite) width(o options) int {
-	if o.quick {
+	if o.quick || o.record {
 		return 2
 	}
 	return 12

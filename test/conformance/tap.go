@@ -94,6 +94,9 @@ func (t *tap) record(endpoint, sent string) {
 			length, _ = strconv.Atoi(match[1])
 		}
 		sent = rest[min(length, len(rest)):]
+		if strings.Contains(head, "/security-credentials/Unauthorized") {
+			continue // an SDK that takes any answer for the name of a role
+		}
 		t.requests = append(t.requests, recorded.Request{Endpoint: endpoint, Head: normalize(head)})
 	}
 }
