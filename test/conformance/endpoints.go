@@ -188,7 +188,7 @@ func (t *trial) granted(key, token string) error {
 	return nil
 }
 
-// findsRegion checks that a client whose environment names no region finds it.
+// findsRegion checks that a client finds the region at the metadata service.
 func findsRegion(t *trial) error {
 	if err := t.begin(imds()); err != nil {
 		return err
@@ -205,13 +205,12 @@ func findsRegion(t *trial) error {
 	return nil
 }
 
-// needsQuestion skips releases that are not asked for the region that they find: most take
-// it from their environment alone.
+// needsQuestion skips releases whose drivers have no such question.
 func needsQuestion(r release) string {
 	if r.marked("region") {
 		return ""
 	}
-	return "not asked for the region"
+	return "the driver does not ask for the region"
 }
 
 // unavailable returns a case that records what an SDK does when the sidecar has no

@@ -1,5 +1,6 @@
 # A program with fog-aws, GitLab's client for S3, which has no AWS SDK: it asks for
 # credentials itself.
+require 'rubygems' # which nokogiri needs
 require 'json'
 require 'fog/aws'
 
