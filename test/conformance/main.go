@@ -52,7 +52,7 @@ func parse(args []string, stderr io.Writer) (o options, err error) {
 	flags.StringVar(&o.client, "client", "", "run only the releases whose `\"language package version\"` contains this text")
 	flags.StringVar(&o.name, "case", "", "run only the case with this name")
 	flags.BoolVar(&o.update, "update", false, "write results.json and docs/compatibility instead of comparing with results.json")
-	flags.BoolVar(&o.docs, "docs", false, "only check that docs/compatibility matches results.json, or with --update write it")
+	flags.BoolVar(&o.docs, "docs", false, "only check that docs/compatibility matches results.json and that requests of every release are recorded, or with --update write docs/compatibility")
 	flags.BoolVar(&o.record, "record", false, "record the requests that the releases send, in internal/server/testdata/requests")
 	flags.BoolVar(&o.inside, "inside", false, "for internal use")
 	if err := flags.Parse(args); err != nil {
@@ -82,7 +82,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 	case o.docs && o.update:
 		return suite.writeDocs()
 	case o.docs:
-		return suite.checkDocs()
+		return errors.Join(suite.checkDocs(), suite.checkRequests())
 	}
 	releases, err := suite.choose(o)
 	if err != nil {
