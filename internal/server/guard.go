@@ -44,7 +44,7 @@ func relaySign(r *http.Request) string {
 
 func isRelayHeader(name string) bool {
 	switch name {
-	case "Forwarded", "Via", "X-Forwarded", "X-Real-Ip", "X-Client-Ip", "True-Client-Ip", "X-Cluster-Client-Ip", "Cdn-Loop", "Max-Forwards", "Proxy-Connection":
+	case "Forwarded", "Via", "X-Forwarded", "X-Real-Ip", "X-Client-Ip", "True-Client-Ip", "X-Cluster-Client-Ip", "X-Varnish", "Cdn-Loop", "Max-Forwards", "Proxy-Connection":
 		return true
 	}
 	for _, prefix := range []string{"X-Forwarded-", "X-Envoy-", "X-Original-", "Cf-"} {

@@ -37,6 +37,7 @@ func TestSigns(t *testing.T) {
 		{"CF-Connecting-IP: 10.0.0.1", relay},
 		{"CF-Ray: 1", relay},
 		{"CDN-Loop: cdn", relay},
+		{"X-Varnish: 32770", relay},
 		{"Max-Forwards: 9", relay},
 		{"X-Envoy-External-Address: 10.0.0.1", relay},
 		{"X-Original-URL: /", relay},
