@@ -1,20 +1,14 @@
 package listen
 
 import (
-	"bytes"
 	"errors"
 	"log/slog"
 	"net"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
 const (
-	// maxLines bounds the lines of a request. The SDKs send some twelve, and 12 kB of
-	// two-letter headers take 300 kB as a map.
-	maxLines = 100
-
 	// A failed accept is repeated after firstPause, then after twice as long each time,
 	// up to longestPause.
 	firstPause   = 5 * time.Millisecond
@@ -49,7 +43,7 @@ func (ln *limitedListener) Accept() (net.Conn, error) {
 		conn, err := ln.Listener.Accept()
 		if err == nil {
 			ln.pause = 0
-			return &lineCounter{Conn: conn}, nil
+			return &clientConn{Conn: conn}, nil
 		}
 		if errors.Is(err, net.ErrClosed) {
 			return nil, err
@@ -74,28 +68,4 @@ func (ln *limitedListener) failed(err error) {
 func (ln *limitedListener) Close() error {
 	ln.once.Do(func() { close(ln.closed) })
 	return ln.Listener.Close()
-}
-
-// lineCounter is a connection that fails to read more lines than one request may have:
-// net/http bounds only the bytes of headers.
-type lineCounter struct {
-	net.Conn
-	lines atomic.Int64 // since the last request ended
-}
-
-func (c *lineCounter) Read(p []byte) (int, error) {
-	n, err := c.Conn.Read(p)
-	if c.lines.Add(int64(bytes.Count(p[:n], []byte("\n")))) > maxLines {
-		return 0, errors.New("too many header lines")
-	}
-	return n, err
-}
-
-// CloseWrite is what net/http does before it closes a connection whose client still
-// sends, so that the answer arrives.
-func (c *lineCounter) CloseWrite() error {
-	if conn, ok := c.Conn.(interface{ CloseWrite() error }); ok {
-		return conn.CloseWrite()
-	}
-	return nil
 }

@@ -2,8 +2,6 @@ package listen
 
 import (
 	"context"
-	"errors"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -117,15 +115,4 @@ func TestPausedListenerStops(t *testing.T) {
 			t.Errorf("returned after %v with %v", time.Since(start), err)
 		}
 	})
-}
-
-// Reading fails once a connection has sent too many lines.
-func TestLineCounter(t *testing.T) {
-	client, server := net.Pipe()
-	defer client.Close()
-	conn := &lineCounter{Conn: server}
-	go io.WriteString(client, strings.Repeat("\n", maxLines+1))
-	if n, err := conn.Read(make([]byte, 1024)); n != 0 || err == nil || errors.Is(err, io.EOF) {
-		t.Errorf("got %d bytes, %v", n, err)
-	}
 }

@@ -91,3 +91,11 @@ func (c *fakeConn) Close() error {
 	c.closed = true
 	return nil
 }
+
+// newFakeConn returns a connection that waits for its client.
+func newFakeConn() (*clientConn, *fakeConn) {
+	fake := new(fakeConn)
+	c := &clientConn{Conn: fake}
+	c.reading.Store(true)
+	return c, fake
+}

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -19,7 +18,8 @@ import (
 // Which connection makeRoom closes. The connections are opened one after another, enter
 // their states in the same order, and then wait.
 func TestMakeRoom(t *testing.T) {
-	const fresh, active, idle = http.StateNew, http.StateActive, http.StateIdle
+	const fresh, active, handling, idle = http.StateNew, http.StateActive, stateHandling, http.StateIdle
+	const answering = handling - 1 // handling, and the client does not read
 	tests := []struct {
 		name   string
 		states []http.ConnState
@@ -31,24 +31,31 @@ func TestMakeRoom(t *testing.T) {
 		{"all are new", []http.ConnState{fresh, fresh, fresh}, 0, false, -1},
 		{"all have just been answered", []http.ConnState{idle, idle, idle}, longestWait - 10*time.Millisecond, false, -1},
 		{"the oldest that never sent a request", []http.ConnState{fresh, fresh, idle}, longestWait, true, 0},
-		{"the oldest idle one", []http.ConnState{idle, idle, active}, longestWait, true, 0},
-		{"not one with a request", []http.ConnState{active, idle, idle}, longestWait, true, 1},
-		{"not the two with a request", []http.ConnState{active, active, idle}, longestWait, true, 2},
-		{"all are busy", []http.ConnState{active, active, active}, longestRequest - 10*time.Millisecond, false, -1},
-		{"a stuck one", []http.ConnState{active, active, active}, longestRequest, true, 0},
+		{"the oldest idle one", []http.ConnState{idle, idle, handling}, longestWait, true, 0},
+		{"half a request", []http.ConnState{handling, idle, active}, longestStall, true, 2},
+		{"not half a request at once", []http.ConnState{active, active, active}, longestStall - 10*time.Millisecond, false, -1},
+		{"an answer that is not read", []http.ConnState{fresh, handling, answering}, longestStall, true, 2},
+		{"not one that is handled", []http.ConnState{handling, idle, idle}, longestWait, true, 1},
+		{"all are busy", []http.ConnState{handling, handling, handling}, longestRequest - 10*time.Millisecond, false, -1},
+		{"a stuck one", []http.ConnState{handling, handling, handling}, longestRequest, true, 0},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				l := NewLimit(3)
-				var conns []*fakeConn
+				var conns []*clientConn
+				var fakes []*fakeConn
 				for range tt.states {
-					c := new(fakeConn)
-					conns = append(conns, c)
+					c, fake := newFakeConn()
+					conns, fakes = append(conns, c), append(fakes, fake)
 					l.track(c, fresh)
 					time.Sleep(time.Millisecond)
 				}
 				for i, state := range tt.states {
+					if state == answering {
+						conns[i].writing.Store(true)
+						state = handling
+					}
 					if state != fresh {
 						l.track(conns[i], active)
 						l.track(conns[i], state)
@@ -59,15 +66,54 @@ func TestMakeRoom(t *testing.T) {
 				if room := l.makeRoom(time.Now()); room != tt.room {
 					t.Errorf("room: %v, want %v", room, tt.room)
 				}
-				for i, c := range conns {
-					if c.closed != (i == tt.want) {
-						t.Errorf("connection %d closed: %v", i, c.closed)
+				for i, fake := range fakes {
+					if fake.closed != (i == tt.want) {
+						t.Errorf("connection %d closed: %v", i, fake.closed)
 					}
-					l.track(c, http.StateClosed)
+					l.track(conns[i], http.StateClosed)
 				}
 				checkEmpty(t, l)
 			})
 		})
+	}
+}
+
+// A server that is short of CPU does not blame its clients: what it has not read, or is
+// not waiting for, is not late.
+func TestMakeRoomWaitsForTheServer(t *testing.T) {
+	t.Parallel()
+	ln := open(t)
+	defer ln.Close()
+	client := rawhttp.Dial(t, ln.Addr().String())
+	accepted, err := ln.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer accepted.Close()
+	c := &clientConn{Conn: accepted}
+	l := NewLimit(1)
+	for _, state := range []http.ConnState{http.StateNew, http.StateActive, http.StateIdle} {
+		c.place = nil
+		l.byAge.Init()
+		l.track(c, http.StateNew)
+		l.track(c, state)
+		late := time.Now().Add(longestRequest - time.Millisecond)
+		c.reading.Store(false)
+		if c.evictable(late) {
+			t.Errorf("state %v: evictable while the server does not read", state)
+		}
+		c.reading.Store(true)
+		if !c.evictable(late) {
+			t.Errorf("state %v: not evictable although the client sends nothing", state)
+		}
+		io.WriteString(client, "G")
+		for deadline := time.Now().Add(rawhttp.Patience); !hasUnread(accepted) && time.Now().Before(deadline); {
+			time.Sleep(time.Millisecond)
+		}
+		if c.evictable(late) {
+			t.Errorf("state %v: evictable although the client has sent something", state)
+		}
+		accepted.Read(make([]byte, 1))
 	}
 }
 
@@ -77,15 +123,15 @@ func TestClosedConnectionIsForgotten(t *testing.T) {
 	for _, last := range []http.ConnState{http.StateClosed, http.StateHijacked} {
 		synctest.Test(t, func(t *testing.T) {
 			l := NewLimit(1)
-			first := new(fakeConn)
-			l.track(first, http.StateNew)
+			c, fake := newFakeConn()
+			l.track(c, http.StateNew)
 			time.Sleep(longestWait)
-			if !l.makeRoom(time.Now()) || !first.closed {
-				t.Errorf("first closed: %v", first.closed)
+			if !l.makeRoom(time.Now()) || !fake.closed {
+				t.Errorf("closed: %v", fake.closed)
 			}
-			l.track(first, http.StateActive)
+			l.track(c, http.StateActive)
 			checkEmpty(t, l)
-			l.track(first, last)
+			l.track(c, last)
 			checkEmpty(t, l)
 		})
 	}
@@ -93,10 +139,8 @@ func TestClosedConnectionIsForgotten(t *testing.T) {
 
 func checkEmpty(t *testing.T, l *Limit) {
 	t.Helper()
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if len(l.byConn) != 0 || l.byAge.Len() != 0 {
-		t.Errorf("%d connections in the map and %d in the list, want none", len(l.byConn), l.byAge.Len())
+	if n := l.len(); n != 0 {
+		t.Errorf("%d connections, want none", n)
 	}
 }
 
@@ -187,15 +231,16 @@ func waitEmpty(t *testing.T, l *Limit) {
 func (l *Limit) len() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return len(l.byConn)
+	return l.byAge.Len()
 }
 
 // makeRoom does not close a recently used connection, even if it is older.
 func TestMakeRoomRemembersTheLatestUse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := NewLimit(2)
-		older, younger := new(fakeConn), new(fakeConn)
-		for _, c := range []*fakeConn{older, younger} {
+		older, fakeOlder := newFakeConn()
+		younger, fakeYounger := newFakeConn()
+		for _, c := range []*clientConn{older, younger} {
 			l.track(c, http.StateNew)
 			l.track(c, http.StateActive)
 			l.track(c, http.StateIdle)
@@ -204,24 +249,8 @@ func TestMakeRoomRemembersTheLatestUse(t *testing.T) {
 		l.track(older, http.StateActive)
 		l.track(older, http.StateIdle)
 		time.Sleep(longestWait)
-		if !l.makeRoom(time.Now()) || older.closed || !younger.closed {
-			t.Errorf("closed: the older %v, the younger %v", older.closed, younger.closed)
+		if !l.makeRoom(time.Now()) || fakeOlder.closed || !fakeYounger.closed {
+			t.Errorf("closed: the older %v, the younger %v", fakeOlder.closed, fakeYounger.closed)
 		}
 	})
-}
-
-// The limit of a hundred lines is for each request, not for the connection.
-func TestLinesAreCountedPerRequest(t *testing.T) {
-	ln := open(t)
-	serve(t, ln, answering(), NewLimit(CredentialsConnections))
-	conn := rawhttp.Dial(t, ln.Addr().String())
-	answers := bufio.NewReader(conn)
-	for i := range 3 {
-		io.WriteString(conn, strings.TrimSuffix(goodRequest, "\r\n")+strings.Repeat("A: b\r\n", maxLines-10)+"\r\n")
-		resp, err := http.ReadResponse(answers, nil)
-		if err != nil || resp.StatusCode != http.StatusOK {
-			t.Fatalf("request %d: got %v, %v", i, resp, err)
-		}
-		io.Copy(io.Discard, resp.Body)
-	}
 }

@@ -10,11 +10,12 @@ import (
 //
 // Linux takes a packet for any of its addresses from any interface (the weak host
 // model). So anyone who can send to this pod's other interfaces can reach a link-local
-// address of the loopback interface, unlike 127.0.0.1. A connection from within has a
-// source address of this namespace, and the kernel drops packets from elsewhere that
-// claim one (fib_validate_source, in net/ipv4/fib_frontend.c). Addresses of 127.0.0.0/8
-// other than 127.0.0.1 do not count: from 127.0.0.6 Istio's proxy relays what comes from
-// other pods.
+// address of the loopback interface, and with the sysctl route_localnet 127.0.0.1 too. A
+// connection from within has a source address of this namespace, and the kernel drops
+// packets from elsewhere that claim one (fib_validate_source, in
+// net/ipv4/fib_frontend.c). Addresses of 127.0.0.0/8 other than 127.0.0.1 do not count,
+// although each reaches the others: from 127.0.0.6 Istio's proxy relays what comes from
+// other pods, and no client takes one unless it is told to.
 func Local(ln net.Listener) net.Listener {
 	return localListener{ln}
 }

@@ -22,6 +22,7 @@ const (
 	// itself would wait five seconds for a connection that never sent a request.
 	drainTime = 800 * time.Millisecond
 
+	// net/http adds 4 KiB.
 	maxHeaderBytes = 8 << 10
 )
 
@@ -33,12 +34,13 @@ const (
 // connections, so that no client can keep others out.
 func Serve(ctx context.Context, ln net.Listener, handler http.Handler, limit *Limit, log *slog.Logger) error {
 	srv := &http.Server{
-		Handler:           handler,
+		Handler:           limit.handler(handler),
 		ReadHeaderTimeout: readTimeout,
 		ReadTimeout:       readTimeout,
 		WriteTimeout:      writeTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
+		ConnContext:       remember,
 		ConnState:         limit.track,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 		// Otherwise net/http answers OPTIONS * itself, whoever asks.
