@@ -29,6 +29,9 @@ func openListeners(addresses config.Listen, log *slog.Logger) (l listeners, err 
 	if l.imds, err = openLinkLocal(addresses.IMDS); err != nil {
 		return l, err
 	}
+	for i, ln := range l.imds {
+		l.imds[i] = listen.WithoutHost(ln)
+	}
 	if l.admin, err = listen.Any(addresses.Admin.HostPort); err != nil {
 		return l, fmt.Errorf("%s: %w", addresses.Admin.Setting, err)
 	}

@@ -31,6 +31,7 @@ func main() {
 	stderr := newLogWriter(os.Stderr)
 	// net/http writes there what it cannot return, and repeats what it received.
 	log.SetOutput(io.Discard)
+	limitMemory(os.Getenv)
 	if err := harden(); err != nil {
 		newLogger(stderr, slog.LevelWarn).Warn("process is not hardened", "error", err.Error())
 	}

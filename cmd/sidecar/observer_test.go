@@ -63,6 +63,7 @@ type observer struct {
 	output     strings.Builder // everything that must not contain a secret, except the log
 	answers    int
 	late       int // answers that were too late for the least patient SDK
+	mayBeLate  bool
 	violations int
 }
 

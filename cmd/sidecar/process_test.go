@@ -19,8 +19,11 @@ import (
 )
 
 // TestMain runs the test binary as the sidecar if BE_THE_SIDECAR is set, so that tests
-// run the real program in its own process.
+// run the real program in its own process, and as its hostile clients if BE_HOSTILE is.
 func TestMain(m *testing.M) {
+	if addresses, ok := os.LookupEnv("BE_HOSTILE"); ok {
+		beHostile(addresses)
+	}
 	if os.Getenv("BE_THE_SIDECAR") != "" {
 		main()
 	}

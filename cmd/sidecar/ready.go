@@ -21,6 +21,10 @@ const (
 
 	// readyPeriod is the time between requests while ready waits.
 	readyPeriod = 250 * time.Millisecond
+
+	// readyAnswer bounds an answer: the token's characters may take six bytes each in
+	// JSON, and STS may send 256 KiB.
+	readyAnswer = 2 << 20
 )
 
 // ready asks the container credentials endpoint as a client would, until it answers with
@@ -70,7 +74,7 @@ func ask(ctx context.Context, cfg *config.Config) error {
 	}
 	defer resp.Body.Close()
 	var answer struct{ AccessKeyID, Message string } // JSON keys match in any case: AccessKeyId, message
-	err = json.NewDecoder(io.LimitReader(resp.Body, 64<<10)).Decode(&answer)
+	err = json.NewDecoder(io.LimitReader(resp.Body, readyAnswer)).Decode(&answer)
 	switch {
 	case err == nil && resp.StatusCode == http.StatusOK && answer.AccessKeyID != "":
 		return nil

@@ -58,3 +58,18 @@ func TestReadyWithoutStdout(t *testing.T) {
 		t.Errorf("got %v, want %v", err, notReadyError{})
 	}
 }
+
+// The answer is as long as STS wants, within bounds.
+func TestReadyReadsLongAnswers(t *testing.T) {
+	t.Parallel()
+	for length, want := range map[int]int{1 << 10: 0, 64 << 10: 0, 6 * 256 << 10: 0, 3 << 20: 1} {
+		srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			io.WriteString(w, `{"Token":"`+strings.Repeat("t", length)+`","AccessKeyId":"ASIAEXAMPLE"}`)
+		}))
+		defer srv.Close()
+		cmd := command(t, newWorld(t).environment("SIDECAR_LISTEN="+strings.TrimPrefix(srv.URL, "http://")), "ready")
+		if status, output := outcome(cmd); status != want {
+			t.Errorf("with a token of %d bytes: exit status %d, output %q, want %d", length, status, output, want)
+		}
+	}
+}
