@@ -77,8 +77,6 @@ func TestFaultAdminConnections(t *testing.T) {
 	})
 }
 
-const request = "GET /v1/credentials HTTP/1.1\r\nHost: localhost\r\n\r\n"
-
 // hoard opens n connections, one per pace, sends one request on each, and keeps them
 // open until the test ends.
 func hoard(t *testing.T, addr string, n int, pace time.Duration) {

@@ -18,6 +18,9 @@ import (
 	"irsa-sidecar/test/harness"
 )
 
+// request is one for credentials, as raw HTTP.
+const request = "GET /v1/credentials HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
 // TestMain runs the test binary as the sidecar if BE_THE_SIDECAR is set, so that tests
 // run the real program in its own process, and as its hostile clients if BE_HOSTILE is.
 func TestMain(m *testing.M) {
