@@ -3,7 +3,6 @@ package main
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -34,8 +33,10 @@ func unprivileged(cmd *exec.Cmd) *exec.Cmd {
 	return cmd
 }
 
-// P6: clients outside the pod get no credentials from the ECS and the instance metadata
-// endpoint, whose addresses can be reached through the pod's other interfaces.
+// P6: clients outside the pod get no credentials from any endpoint. The addresses of two
+// can be reached through the pod's other interfaces, and so can 127.0.0.1 if the sysctl
+// route_localnet is 1. A mesh's proxy in the pod that connects for other pods gets none
+// either.
 func TestEndpointsServeThisPodOnly(t *testing.T) {
 	t.Parallel()
 	if !inNamespaces(t) {
@@ -43,32 +44,46 @@ func TestEndpointsServeThisPodOnly(t *testing.T) {
 	}
 	n := newNode(t)
 	mustLinkLocal(t)
+	allowRoutedLoopback(t)
 	w := newWorld(t)
 	w.publish(t)
-	p := start(t, w.environment("SIDECAR_ECS_LISTEN=169.254.170.2:80", "SIDECAR_IMDS_LISTEN=169.254.169.254:80"))
+	p := start(t, w.environment("SIDECAR_LISTEN=127.0.0.1:9911", "SIDECAR_ECS_LISTEN=169.254.170.2:80", "SIDECAR_IMDS_LISTEN=169.254.169.254:80"))
 	p.waitForLog(t, "credentials refreshed")
 	key := w.sts.Credentials()[0].AccessKeyID
-	for _, url := range []string{ecsURL, metadataURL} {
-		for _, source := range []string{"", podAddress} {
+	const loopbackURL = "http://127.0.0.1:9911/v1/credentials"
+	for _, url := range []string{loopbackURL, ecsURL, metadataURL} {
+		for _, source := range []string{"", "127.0.0.1", podAddress} {
 			if got := fetch(client("", source), url); !strings.Contains(got, key) {
 				t.Errorf("%s from %q: got %s", url, source, got)
 			}
 		}
+		for _, source := range []string{"127.0.0.6", "127.0.0.2"} {
+			if got := fetch(client("", source), url); !strings.HasSuffix(got, "EOF") && !strings.HasSuffix(got, "reset by peer") {
+				t.Errorf("%s from %q: got %s", url, source, got)
+			}
+		}
 	}
-	go acceptAll(listenECS(t, 81))
-	go acceptAll(listen.Local(listenECS(t, 82)))
+	if got := fetch(client("", ""), "http://[::1]:9911/v1/credentials"); !strings.Contains(got, key) {
+		t.Errorf("[::1]: got %s", got)
+	}
+	addresses := map[string]string{"127.0.0.1": "9911", "169.254.170.2": "80", metadataAddress: "80"}
+	for address := range addresses {
+		go acceptAll(listenOn(t, address+":81"))
+		go acceptAll(listen.Local(listenOn(t, address+":82")))
+	}
 	n.run(func() {
 		removeAddress(t, "lo", metadataAddress+"/32")
-		addRoute(t, metadataAddress+"/32", podAddress)
-		addRoute(t, "169.254.170.2/32", podAddress)
-		if got, err := greeting("169.254.170.2:81"); got != "hello" {
-			t.Errorf("the address is not reachable from the node, so this test proves nothing: got %q, %v", got, err)
-		}
-		if got, err := greeting("169.254.170.2:82"); got != "" || errors.Is(err, os.ErrDeadlineExceeded) {
-			t.Errorf("listen.Local from the node: got %q, %v", got, err)
-		}
-		for _, address := range []string{"169.254.170.2:80", metadataAddress + ":80"} {
-			if got, err := greeting(address); !errors.Is(err, syscall.ECONNREFUSED) {
+		allowRoutedLoopback(t)
+		removeAddress(t, "lo", "127.0.0.1/8")
+		for address, port := range addresses {
+			addRoute(t, address+"/32", podAddress)
+			if got, err := greeting(address + ":81"); got != "hello" {
+				t.Errorf("%s is not reachable from the node, so this test proves nothing: got %q, %v", address, got, err)
+			}
+			if got, err := greeting(address + ":82"); got != "" || errors.Is(err, os.ErrDeadlineExceeded) {
+				t.Errorf("listen.Local on %s from the node: got %q, %v", address, got, err)
+			}
+			if got, err := greeting(address + ":" + port); !errors.Is(err, syscall.ECONNREFUSED) {
 				t.Errorf("%s from the node: got %q, %v, want connection refused", address, got, err)
 			}
 		}
@@ -78,10 +93,18 @@ func TestEndpointsServeThisPodOnly(t *testing.T) {
 	}
 }
 
-// listenECS listens on a port of the ECS address until the test ends.
-func listenECS(t *testing.T, port int) net.Listener {
+// allowRoutedLoopback lets this network namespace send and take packets to 127.0.0.0/8
+// over all interfaces.
+func allowRoutedLoopback(t *testing.T) {
 	t.Helper()
-	ln, err := net.Listen("tcp", fmt.Sprintf("169.254.170.2:%d", port))
+	// /proc/sys/net is the namespace's of the thread.
+	write(t, "/proc/sys/net/ipv4/conf/all/route_localnet", "1")
+}
+
+// listenOn listens on an address until the test ends.
+func listenOn(t *testing.T, address string) net.Listener {
+	t.Helper()
+	ln, err := net.Listen("tcp", address)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -65,10 +65,12 @@ func (c *clientConn) waitsForClient() bool {
 	return c.reading.Load() && !hasUnread(c.Conn)
 }
 
-// abort closes c at once. What the client has not read, it does not get: otherwise the
-// kernel would keep it for minutes.
-func (c *clientConn) abort() {
-	if conn, ok := c.Conn.(interface{ SetLinger(seconds int) error }); ok {
+// evict closes c. In the middle of a request it does so at once: otherwise the kernel
+// would keep for minutes what the client does not read. Between requests a client sees a
+// proper end.
+func (c *clientConn) evict() {
+	conn, ok := c.Conn.(interface{ SetLinger(seconds int) error })
+	if ok && (c.state == http.StateActive || c.state == stateHandling) {
 		conn.SetLinger(0)
 	}
 	c.Close()

@@ -87,19 +87,24 @@ func TestAnswersMakeRoom(t *testing.T) {
 	}
 }
 
-// Nothing that a client has not read outlives a connection that was closed to make room.
-func TestAbort(t *testing.T) {
+// Nothing that a client has not read outlives a connection that was closed in the middle
+// of a request to make room. One that was closed between requests has a proper end.
+func TestEvict(t *testing.T) {
 	t.Parallel()
 	ln := open(t)
 	defer ln.Close()
-	client := rawhttp.Dial(t, ln.Addr().String())
-	accepted, err := ln.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
-	io.WriteString(accepted, "unread")
-	(&clientConn{Conn: accepted}).abort()
-	if all, err := io.ReadAll(client); err == nil {
-		t.Errorf("got %q and a proper end", all)
+	for state, reset := range map[http.ConnState]bool{
+		http.StateNew: false, http.StateIdle: false, http.StateActive: true, stateHandling: true,
+	} {
+		client := rawhttp.Dial(t, ln.Addr().String())
+		accepted, err := ln.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		io.WriteString(accepted, "unread")
+		(&clientConn{Conn: accepted, state: state}).evict()
+		if all, err := io.ReadAll(client); (err != nil) != reset {
+			t.Errorf("state %v: got %q, %v", state, all, err)
+		}
 	}
 }

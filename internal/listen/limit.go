@@ -110,7 +110,7 @@ func (l *Limit) makeRoom(now time.Time) bool {
 		if oldest.evictable(now) {
 			// Its StateClosed comes when the server's goroutine notices.
 			l.forget(oldest)
-			oldest.abort()
+			oldest.evict()
 			return true
 		}
 	}
