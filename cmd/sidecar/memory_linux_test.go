@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"encoding/binary"
 	"fmt"
 	"net/netip"
@@ -29,27 +28,23 @@ func (u usage) String() string {
 		mib(u.total()), mib(u.anonymous), mib(u.sockets), mib(u.adminSockets))
 }
 
-// watchMemory sends, when ctx is done, what p used when it used most. The connections
+// watchMemory returns what p used when it used most during an attack. The connections
 // are the most at any time.
-func watchMemory(ctx context.Context, t *testing.T, p *process) <-chan usage {
+func watchMemory(t *testing.T, p *process, complete func(usage) bool) (peak usage) {
 	endpoint, admin := netip.MustParseAddrPort(p.endpoint).Port(), netip.MustParseAddrPort(p.admin).Port()
-	result := make(chan usage, 1)
-	go func() {
-		var peak usage
-		for ctx.Err() == nil {
-			now := usage{anonymous: anonymousMemory(t, p)}
-			now.sockets, now.connections = socketMemory(t, endpoint)
-			now.adminSockets, now.adminConnections = socketMemory(t, admin)
-			connections, adminConnections := max(peak.connections, now.connections), max(peak.adminConnections, now.adminConnections)
-			if now.total() > peak.total() {
-				peak = now
-			}
-			peak.connections, peak.adminConnections = connections, adminConnections
-			time.Sleep(askPeriod)
+	begin := time.Now()
+	for time.Since(begin) < hostileTime || !complete(peak) && time.Since(begin) < hostilePatience {
+		now := usage{anonymous: anonymousMemory(t, p)}
+		now.sockets, now.connections = socketMemory(t, endpoint)
+		now.adminSockets, now.adminConnections = socketMemory(t, admin)
+		connections, adminConnections := max(peak.connections, now.connections), max(peak.adminConnections, now.adminConnections)
+		if now.total() > peak.total() {
+			peak = now
 		}
-		result <- peak
-	}()
-	return result
+		peak.connections, peak.adminConnections = connections, adminConnections
+		time.Sleep(askPeriod)
+	}
+	return peak
 }
 
 // anonymousMemory returns the anonymous memory of p.
