@@ -15,7 +15,7 @@ import (
 // packets from elsewhere that claim one (fib_validate_source, in
 // net/ipv4/fib_frontend.c). Addresses of 127.0.0.0/8 other than 127.0.0.1 do not count,
 // although each reaches the others: from 127.0.0.6 Istio's proxy relays what comes from
-// other pods, and no client takes one unless it is told to.
+// other pods, and no client takes one of its own accord.
 func Local(ln net.Listener) net.Listener {
 	return localListener{ln}
 }
