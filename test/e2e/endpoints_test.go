@@ -65,7 +65,7 @@ func (n *namespace) checkEndpoints(pod string) {
 // sidecar is killed.
 func TestEndpoints(t *testing.T) {
 	t.Parallel()
-	n := newNamespace(t, "inject", "guard", privileged)
+	n := newNamespace(t, "inject", privileged) // the guard refuses the sidecar's user for the application
 	n.trust()
 	again := fmt.Sprintf("initContainers: [{name: again, image: %q, args: [link-local], securityContext: %s}]", shared.image, netAdmin)
 	n.apply(n.serviceAccount() + strings.NewReplacer(

@@ -54,7 +54,7 @@ spec:
 		t.Fatal(err)
 	}
 	var p pod
-	if err := json.Unmarshal([]byte(answer), &p); err != nil {
+	if err := json.Unmarshal([]byte(answer.object), &p); err != nil {
 		t.Fatal(err)
 	}
 	return p.Spec

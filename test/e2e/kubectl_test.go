@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -38,14 +37,6 @@ type kubectlError struct {
 
 func (e *kubectlError) Error() string {
 	return fmt.Sprintf("kubectl %s: %v: %s", strings.Join(e.args, " "), e.err, e.stderr)
-}
-
-// refusal returns kubectl's error message: why the API server refused a request.
-func refusal(err error) string {
-	if e, ok := errors.AsType[*kubectlError](err); ok {
-		return e.stderr
-	}
-	return ""
 }
 
 func kubectlJSON(ctx context.Context, v any, args ...string) error {

@@ -135,7 +135,7 @@ func TestDeletion(t *testing.T) {
 // the process namespace and the sidecar's user ID: otherwise no container could kill it.
 func TestKilled(t *testing.T) {
 	t.Parallel()
-	n := newNamespace(t, "inject", "guard")
+	n := newNamespace(t, "inject") // the guard refuses the sidecar's user for the application
 	n.trust()
 	n.apply(n.serviceAccount() + strings.NewReplacer(
 		"serviceAccountName:", "shareProcessNamespace: true\n      serviceAccountName:",

@@ -20,6 +20,7 @@ import (
 // suite is shared by all tests. It does not change while they run.
 type suite struct {
 	image, appImage string
+	api             string   // the API server's URL for plain HTTP
 	address         string   // this machine's address for pods
 	rotate          []string // a command; may be empty
 	deploy          string   // a copy of the directory deploy, adapted to this cluster
@@ -59,6 +60,9 @@ func run(ctx context.Context, m *testing.M) (status int, err error) {
 	})
 	defer stop()
 	if err := shared.install(ctx); err != nil {
+		return 1, err
+	}
+	if shared.api, err = proxyAPI(ctx); err != nil {
 		return 1, err
 	}
 	return m.Run(), nil

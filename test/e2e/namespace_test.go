@@ -64,10 +64,11 @@ func newNamespace(t *testing.T, parts ...string) *namespace {
 			t.Error(err)
 		}
 	})
-	until(t, 30*time.Second, func() error {
-		_, err := kubectl(t.Context(), "", "get", "serviceaccount", "default", "-n", n.name)
-		return err
-	})
+	// The controller-manager, if there is one, creates it too.
+	_, err := n.tryKubectl("", "create", "serviceaccount", "default")
+	if err != nil && !strings.Contains(refusal(err), "already exists") {
+		t.Fatal(err)
+	}
 	n.awaitPolicies(parts)
 	return n
 }
@@ -96,7 +97,7 @@ apiVersion: v1
 kind: Pod
 metadata: {name: probe, labels: {irsa-sidecar/inject: %q}}
 spec: {containers: [{name: app, image: none, securityContext: %s}]}`, label, restricted))
-			if response := answer + refusal(err); !strings.Contains(response, sign) {
+			if response := answer.object + refusal(err); !strings.Contains(response, sign) {
 				return fmt.Errorf("%s is not in force yet: %s", part, response)
 			}
 			return nil
@@ -165,11 +166,6 @@ func (n *namespace) create(object any) {
 	if _, err := kubectl(n.Context(), string(b), "create", "-f", "-"); err != nil {
 		n.Fatal(err)
 	}
-}
-
-// dryRun returns, as JSON, the object that the API server would create from a manifest.
-func (n *namespace) dryRun(manifest string) (string, error) {
-	return n.tryKubectl(manifest, "create", "--dry-run=server", "-o", "json", "-f", "-")
 }
 
 // applyDeploy applies a kustomization in a copy of deploy where the examples have the

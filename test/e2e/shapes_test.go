@@ -96,7 +96,7 @@ containers:
 
 		{"sidecars-user", `
 securityContext: {runAsUser: 9911, runAsNonRoot: true, seccompProfile: {type: RuntimeDefault}}
-containers: [{name: irsa, image: IMAGE, securityContext: {allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}}}]`},
+containers: [{name: irsa, image: IMAGE, securityContext: SECURE}]`},
 
 		{"sysctls", `
 securityContext: {sysctls: [{name: net.ipv4.tcp_syncookies, value: "1"}, {name: net.ipv4.ip_unprivileged_port_start, value: "1024"}]}

@@ -46,7 +46,12 @@ func (s *shape) examples() (sections, error) {
 		"        - {name: AWS_REGION, value: " + s.region + "}",
 		"  volumes:",
 	}, e.lines(4, sequence(clean(s.volume))), []string{"```"})
-	linkLocal := slices.Concat([]string{"```yaml", "spec:"}, e.lines(2, endpoints), []string{"```"})
+	linkLocal := slices.Concat([]string{
+		"```yaml",
+		"metadata:",
+		`  annotations: {irsa-sidecar/endpoints: "ecs,imds"} # for deploy/guard`,
+		"spec:",
+	}, e.lines(2, endpoints), []string{"```"})
 	return sections{"pod": pod, "link-local": linkLocal}, e.err
 }
 
