@@ -23,15 +23,11 @@ func initContainers(containers string) string {
 	return "\n  initContainers: [" + containers + "]"
 }
 
-// endpointAccounts are service accounts with the annotation irsa-sidecar/endpoints.
+// endpointAccounts is a service account with the annotation irsa-sidecar/endpoints.
 const endpointAccounts = `
 apiVersion: v1
 kind: ServiceAccount
-metadata: {name: endpoints, annotations: {eks.amazonaws.com/role-arn: "` + roleA + `", irsa-sidecar/inject: "true", irsa-sidecar/endpoints: "ecs,imds"}}
----
-apiVersion: v1
-kind: ServiceAccount
-metadata: {name: wrong-endpoints, annotations: {eks.amazonaws.com/role-arn: "` + roleA + `", irsa-sidecar/endpoints: "both"}}
+metadata: {name: endpoints, labels: {irsa-sidecar/inject: "true"}, annotations: {eks.amazonaws.com/role-arn: "` + roleA + `", irsa-sidecar/endpoints: "ecs,imds"}}
 `
 
 func TestGuardOfEndpointsWithPolicy(t *testing.T) {
@@ -48,7 +44,6 @@ func TestGuardOfEndpointsWithPolicy(t *testing.T) {
 		{name: "annotated service account, pod with an empty value", account: "endpoints", annotations: `irsa-sidecar/endpoints: ""`, sidecar: true},
 		{name: "annotated service account, pod without a sidecar", account: "endpoints", label: "false"},
 		{name: "wrong name", label: "true", annotations: wrongName, refused: []string{`annotation irsa-sidecar/endpoints of the pod or its service account is "ecs,ec2": set it to "ecs", "imds" or "ecs,imds"`}},
-		{name: "wrong name in the service account", account: "wrong-endpoints", label: "true", refused: []string{`service account wrong-endpoints has the annotation irsa-sidecar/endpoints: "both", but no endpoint was added to the pod`, `it must be "ecs", "imds" or "ecs,imds", and deploy/inject must be applied`}},
 		{name: "no label", annotations: ecsAndIMDS, refused: []string{"the pod has the annotation irsa-sidecar/endpoints but no sidecar", `add the label irsa-sidecar/inject: "true" to the pod, or remove the annotation`}},
 		{name: "label false", label: "false", annotations: ecsAndIMDS, refused: []string{`the pod has the annotation irsa-sidecar/endpoints, but its label irsa-sidecar/inject: "false" keeps the sidecar out`, `set the label to "true", or remove the annotation`}},
 		{name: "label false, empty annotation", label: "false", annotations: `irsa-sidecar/endpoints: ""`},

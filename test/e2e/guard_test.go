@@ -3,7 +3,6 @@
 package e2e
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"strings"
@@ -24,7 +23,7 @@ metadata: {name: a, annotations: {eks.amazonaws.com/role-arn: "` + roleA + `"}}
 ---
 apiVersion: v1
 kind: ServiceAccount
-metadata: {name: annotated, annotations: {eks.amazonaws.com/role-arn: "` + roleA + `", irsa-sidecar/inject: "true"}}
+metadata: {name: labelled, labels: {irsa-sidecar/inject: "true"}, annotations: {eks.amazonaws.com/role-arn: "` + roleA + `"}}
 ---
 apiVersion: v1
 kind: ServiceAccount
@@ -32,7 +31,7 @@ metadata: {name: invalid-role, annotations: {eks.amazonaws.com/role-arn: a}}
 ---
 apiVersion: v1
 kind: ServiceAccount
-metadata: {name: annotated-yes, annotations: {eks.amazonaws.com/role-arn: "` + roleA + `", irsa-sidecar/inject: "yes"}}
+metadata: {name: labelled-false, labels: {irsa-sidecar/inject: "false"}, annotations: {eks.amazonaws.com/role-arn: "` + roleA + `"}}
 `
 
 // nativeSidecar returns the init container irsa-sidecar with additional fields.
@@ -69,7 +68,7 @@ type admission struct {
 func (a admission) pod() string {
 	metadata := "name: example"
 	if a.label != "" {
-		metadata += fmt.Sprintf(", labels: {irsa-sidecar/inject: %q}", strings.TrimPrefix(a.label, empty))
+		metadata += fmt.Sprintf(`, labels: {irsa-sidecar/inject: "%s"}`, strings.TrimPrefix(a.label, empty))
 	}
 	if a.annotations != "" {
 		metadata += ", annotations: {" + a.annotations + "}"
@@ -97,8 +96,8 @@ func (n *namespace) check(t *testing.T, tests []admission) {
 	n.apply(accounts)
 	// The policies read service accounts from their own caches.
 	until(t, 10*time.Second, func() error {
-		_, err := n.dryRun(admission{account: "annotated-yes"}.pod())
-		if answer, refused := n.dryRun(admission{account: "annotated"}.pod()); err == nil || refused == nil && !strings.Contains(answer.object, "irsa-sidecar") {
+		answer, err := n.dryRun(admission{account: "labelled"}.pod())
+		if err == nil && !strings.Contains(answer.object, "irsa-sidecar") {
 			return errors.New("the policies do not see the service accounts yet")
 		}
 		return nil
@@ -127,28 +126,31 @@ func TestGuardWithPolicy(t *testing.T) {
 	t.Parallel()
 	newNamespace(t, "inject", "guard", privileged).check(t, []admission{
 		{name: "label true", label: "true", sidecar: true},
-		{name: "annotated service account", account: "annotated", sidecar: true},
-		{name: "annotated service account, label false", account: "annotated", label: "false"},
-		{name: "no label, no annotation", account: "default"},
+		{name: "labelled service account", account: "labelled", sidecar: true},
+		{name: "labelled service account, label false", account: "labelled", label: "false"},
+		{name: "no label", account: "default"},
 		{name: "hostNetwork, no label", account: "default", spec: "\n  hostNetwork: true"},
-		{name: "hostNetwork, label false", account: "annotated", label: "false", spec: "\n  hostNetwork: true"},
+		{name: "hostNetwork, label false", account: "labelled", label: "false", spec: "\n  hostNetwork: true"},
 		{name: "hostNetwork", label: "true", spec: "\n  hostNetwork: true", refused: []string{"the pod uses hostNetwork, so the sidecar would serve credentials on the node's loopback interface", "remove hostNetwork"}},
-		{name: "hostNetwork, annotated service account", account: "annotated", spec: "\n  hostNetwork: true", refused: []string{"the pod uses hostNetwork"}},
+		{name: "hostNetwork, labelled service account", account: "labelled", spec: "\n  hostNetwork: true", refused: []string{"the pod uses hostNetwork"}},
 		{name: "hostPID", label: "true", spec: "\n  hostPID: true", refused: []string{"the pod uses hostPID, so any process on the node that runs as the sidecar's user could stop the sidecar: remove hostPID"}},
 		{name: "hostPID, label false", label: "false", spec: "\n  hostPID: true"},
 		{name: "os windows", label: "true", spec: "\n  os: {name: windows}", refused: []string{"the pod is for Windows, but the sidecar runs on Linux only", `label irsa-sidecar/inject: "false"`}},
 		{name: "node selector for Windows", label: "true", spec: "\n  nodeSelector: {kubernetes.io/os: windows}", refused: []string{"the pod is for Windows"}},
-		{name: "Windows, annotated service account", account: "annotated", spec: "\n  os: {name: windows}", refused: []string{"the pod is for Windows"}},
-		{name: "volume of the same name, annotated service account", account: "annotated", spec: "\n  volumes: [{name: irsa-sidecar-token, emptyDir: {}}]", refused: []string{"the pod has a volume irsa-sidecar-token of its own"}},
+		{name: "Windows, labelled service account", account: "labelled", spec: "\n  os: {name: windows}", refused: []string{"the pod is for Windows"}},
+		{name: "volume of the same name, labelled service account", account: "labelled", spec: "\n  volumes: [{name: irsa-sidecar-token, emptyDir: {}}]", refused: []string{"the pod has a volume irsa-sidecar-token of its own"}},
 		{name: "node selector for Linux", label: "true", spec: "\n  nodeSelector: {kubernetes.io/os: linux}", sidecar: true},
 		{name: "user of the sidecar", label: "true", containers: "{name: app, image: none}, {name: two, image: none, securityContext: {runAsUser: 9911}}", refused: []string{"container two runs as user 9911, which is the sidecar's, and could stop the sidecar: set another runAsUser there"}},
 		{name: "user of the sidecar for the whole pod", label: "true", containers: "{name: app, image: none, securityContext: {runAsUser: 1000}}, {name: two, image: none}", spec: "\n  securityContext: {runAsUser: 9911}", refused: []string{"container two runs as user 9911"}},
 		{name: "another user", label: "true", spec: "\n  securityContext: {runAsUser: 1000}", sidecar: true},
 		{name: "volume of the same name", label: "true", spec: "\n  volumes: [{name: irsa-sidecar-token, emptyDir: {}}]", refused: []string{"the pod has a volume irsa-sidecar-token of its own", "rename the pod's volume"}},
+		{name: "label of an injected pod", label: `true", irsa-sidecar/requested-by: "pod`, refused: []string{"the pod has the label irsa-sidecar/requested-by, which deploy/inject sets, but no sidecar: remove this label"}},
 		{name: "label yes", label: "yes", refused: []string{`the pod's label irsa-sidecar/inject is "yes": set it to "true" or "false"`}},
-		{name: "label False", account: "annotated", label: "False", refused: []string{`label irsa-sidecar/inject is "False"`}},
+		{name: "label False", account: "labelled", label: "False", refused: []string{`label irsa-sidecar/inject is "False"`}},
 		{name: "empty label", label: empty, refused: []string{`label irsa-sidecar/inject is ""`}},
-		{name: "service account annotated yes", account: "annotated-yes", refused: []string{`annotation irsa-sidecar/inject of service account annotated-yes is "yes": set it to "true" or "false"`}},
+		{name: "service account labelled false", account: "labelled-false"},
+		{name: "service account labelled false, label true", account: "labelled-false", label: "true", sidecar: true},
+		{name: "the role differs from the labelled service account's", account: "labelled", annotations: `eks.amazonaws.com/role-arn: "` + roleB + `"`, refused: []string{roleA, roleB, "make them the same"}},
 		{name: "no role", account: "default", label: "true", refused: []string{"the sidecar has no role (AWS_ROLE_ARN or --role-arn): annotate service account default", "eks.amazonaws.com/role-arn"}},
 		{name: "role from the pod's annotation", account: "default", label: "true", annotations: `eks.amazonaws.com/role-arn: "` + roleB + `"`, sidecar: true},
 		{name: "two different roles", label: "true", annotations: `eks.amazonaws.com/role-arn: "` + roleB + `"`, refused: []string{roleA, roleB, "the pod's annotation eks.amazonaws.com/role-arn", "make them the same"}},
@@ -171,10 +173,11 @@ func TestGuardAlone(t *testing.T) {
 	t.Parallel()
 	newNamespace(t, "guard", privileged).check(t, []admission{
 		{name: "label true, no sidecar", label: "true", refused: []string{`the pod has the label irsa-sidecar/inject: "true" but no sidecar`, "apply deploy/inject", "deploy/component"}},
-		{name: "annotated service account, no sidecar", account: "annotated", refused: []string{`service account annotated has the annotation irsa-sidecar/inject: "true", but the pod has no sidecar`, "apply deploy/inject"}},
-		{name: "no label, no annotation"},
+		{name: "labelled service account, no sidecar", account: "labelled", refused: []string{`service account labelled has the label irsa-sidecar/inject: "true", but the pod has no sidecar`, "apply deploy/inject"}},
+		{name: "no label"},
 		{name: "sidecar present", label: "true", spec: nativeSidecar(roleEnv), sidecar: true},
 		{name: "sidecar written by hand, no label", spec: nativeSidecar(roleEnv), sidecar: true},
+		{name: "sidecar written by hand, no label, role differs from the labelled service account's", account: "labelled", spec: nativeSidecar(`, env: [{name: AWS_ROLE_ARN, value: "` + roleB + `"}]`), refused: []string{roleA, roleB, "service account labelled"}},
 		{name: "sidecar written by hand, hostNetwork", spec: nativeSidecar(roleEnv) + "\n  hostNetwork: true", refused: []string{"the pod uses hostNetwork"}},
 		{name: "sidecar as an ordinary container", label: "true", containers: "{name: app, image: none}, {name: irsa-sidecar, image: none" + roleEnv + "}", refused: []string{"container irsa-sidecar is not a native sidecar"}},
 		{name: "restartPolicy removed", label: "true", spec: "\n  initContainers: [{name: irsa-sidecar, image: none" + roleEnv + "}]", refused: []string{"container irsa-sidecar is not a native sidecar: make it an init container with restartPolicy: Always", "an admission webhook that is too old for native sidecars has removed restartPolicy, such as the EKS pod identity webhook before v0.5.3", "upgrade that webhook"}},
@@ -209,83 +212,5 @@ func TestGuardAlone(t *testing.T) {
 			spec: tokenVolume("vault") + nativeSidecar(roleEnv), sidecar: true},
 		{name: "token mounted in the sidecar only", label: "true", sidecar: true, spec: `
   volumes: [{name: token, projected: {sources: [{serviceAccountToken: {audience: sts.amazonaws.com, path: token}}]}}]` + nativeSidecar(roleEnv+`, volumeMounts: [{name: token, mountPath: /t}]`)},
-	})
-}
-
-// An ephemeral container for debugging is allowed, but not one that gets at the token or
-// the sidecar. The sidecar's image stays.
-func TestGuardOfRunningPods(t *testing.T) {
-	t.Parallel()
-	n := newNamespace(t, "guard")
-	n.apply(fmt.Sprintf(`
-apiVersion: v1
-kind: Pod
-metadata: {name: example, labels: {irsa-sidecar/inject: "true"}}
-spec:
-  nodeSelector: {%s: nowhere}
-  containers: [{name: app, image: none, securityContext: %s, env: [{name: AWS_CONTAINER_CREDENTIALS_FULL_URI, value: x}]}]%s%s
-`, ours, restricted, tokenVolume("example"), nativeSidecar(roleEnv+`, volumeMounts: [{name: token, mountPath: /t}], securityContext: `+strings.Replace(restricted, "1000", "9911", 1))))
-	debug := func(fields, securityContext string) string {
-		return fmt.Sprintf(`{"spec": {"ephemeralContainers": [{"name": "debug", "image": "none"%s, "securityContext":
-			{"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}, "runAsNonRoot": true, "seccompProfile": {"type": "RuntimeDefault"}%s}}]}}`, fields, securityContext)
-	}
-	for _, tt := range []struct{ name, subresource, patch, refused string }{
-		{"plain", "ephemeralcontainers", debug("", ""), ""},
-		{"with the application's processes", "ephemeralcontainers", debug(`, "targetContainerName": "app"`, ""), ""},
-		{"with the token", "ephemeralcontainers", debug(`, "volumeMounts": [{"name": "token", "mountPath": "/t"}]`, ""), "an ephemeral container must not mount a token for STS"},
-		{"with the sidecar's processes", "ephemeralcontainers", debug(`, "targetContainerName": "irsa-sidecar"`, ""), "an ephemeral container must not target container irsa-sidecar"},
-		{"as the sidecar's user", "ephemeralcontainers", debug("", `, "runAsUser": 9911`), "an ephemeral container must not run as user 9911, which is the sidecar's: set another runAsUser"},
-		{"as another user", "ephemeralcontainers", debug("", `, "runAsUser": 1000`), ""},
-		{"another image of the sidecar", "", `{"spec": {"initContainers": [{"name": "irsa-sidecar", "image": "other"}]}}`, "the image of the sidecar cannot be changed in a running pod"},
-		{"another image of the application", "", `{"spec": {"containers": [{"name": "app", "image": "other"}]}}`, ""},
-		{"a label", "", `{"metadata": {"labels": {"a": "b"}}}`, ""},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			_, err := n.tryKubectl("", "patch", "pod", "example", "--subresource", tt.subresource, "--dry-run=server", "-p", tt.patch)
-			if message := refusal(err); (err != nil) != (tt.refused != "") || !strings.Contains(message, tt.refused) {
-				t.Errorf("the API server answered %v, want %q", err, tt.refused)
-			}
-			t.Logf("proved: %s", cmp.Or(tt.refused, "admitted"))
-		})
-	}
-}
-
-// The kubelet's mirror pods have no service account.
-func TestMirrorPods(t *testing.T) {
-	t.Parallel()
-	n := newNamespace(t, "inject", "guard", privileged)
-	node := strings.TrimPrefix(strings.Fields(n.kubectl("get", "nodes", "-o", "name"))[0], "node/")
-	var object struct{ Metadata struct{ UID string } }
-	if err := kubectlJSON(t.Context(), &object, "get", "node", node, "-o", "json"); err != nil {
-		t.Fatal(err)
-	}
-	_, err := n.tryKubectl(fmt.Sprintf(`
-apiVersion: v1
-kind: Pod
-metadata:
-  name: static-%[1]s
-  annotations: {kubernetes.io/config.mirror: x, kubernetes.io/config.source: file}
-  ownerReferences: [{apiVersion: v1, kind: Node, name: %[1]q, uid: %[2]s, controller: true}]
-spec: {nodeName: %[1]q, containers: [{name: app, image: none}]}
-`, node, object.Metadata.UID), "create", "--as=system:node:"+node, "--as-group=system:nodes", "--dry-run=server", "-f", "-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Log("proved: the kubelet's mirror pods are admitted")
-}
-
-// The guard's message about a workload's pods is in the workload's events.
-func TestGuardOfAWorkload(t *testing.T) {
-	t.Parallel()
-	n := newNamespace(t, "guard")
-	n.apply(n.serviceAccount() + n.deployment(injected))
-	until(t, 30*time.Second, func() error {
-		for l := range strings.Lines(n.kubectl("describe", "replicasets")) {
-			if strings.Contains(l, "but no sidecar") {
-				t.Logf("proved: kubectl describe replicaset says: %s", strings.Join(strings.Fields(l), " "))
-				return nil
-			}
-		}
-		return errors.New("no event of the ReplicaSet says why it has no pods")
 	})
 }

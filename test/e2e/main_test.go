@@ -144,11 +144,11 @@ func (s *suite) install(ctx context.Context) error {
 resources: [../../%[1]s]
 labels: [{pairs: {%[2]s: "true"}}]
 patches:
-  - target: {kind: MutatingAdmissionPolicyBinding|ValidatingAdmissionPolicyBinding}
+  - target: {kind: MutatingAdmissionPolicy|ValidatingAdmissionPolicy}
     patch: |
-      - op: add
-        path: /spec/matchResources
-        value: {namespaceSelector: {matchLabels: {%[2]s/%[1]s: "true"}}, objectSelector: {}, matchPolicy: Equivalent}
+      - op: replace
+        path: /spec/matchConstraints/namespaceSelector
+        value: {matchLabels: {%[2]s/%[1]s: "true"}}
 `, part, ours))
 		if err != nil {
 			return err
