@@ -74,6 +74,40 @@ func checkPod(t *testing.T, pod *core.PodTemplateSpec) {
 	}
 }
 
+// The annotation adds the region to every container, and replaces another.
+func TestSetRegion(t *testing.T) {
+	own := strings.ReplaceAll(workloads(), "{name: OWN, value: own}", "{name: OWN, value: own}, {name: AWS_REGION, valueFrom: {configMapKeyRef: {name: a, key: a}}}")
+	plain := withSidecar(t, own)
+	for _, value := range []string{"true", "false"} {
+		annotated := strings.ReplaceAll(own, "metadata: {name: with,", fmt.Sprintf("metadata: {name: with, annotations: {irsa-sidecar/set-region: %q},", value))
+		for i, object := range withSidecar(t, annotated) {
+			t.Run(fmt.Sprintf("%s %T", value, object), func(t *testing.T) {
+				_, pod := template(object)
+				_, before := template(plain[i])
+				if got, want := pod.Annotations["irsa-sidecar/set-region"], strings.TrimSuffix(value, "false"); got != want {
+					t.Errorf("the pods have the annotation %q, want %q", got, want)
+				}
+				checkRegion(t, before, pod, value == "true")
+			})
+		}
+	}
+}
+
+func checkRegion(t *testing.T, before, pod *core.PodTemplateSpec, set bool) {
+	t.Helper()
+	for i, c := range slices.Concat(pod.Spec.InitContainers, pod.Spec.Containers) {
+		want := slices.Concat(before.Spec.InitContainers, before.Spec.Containers)[i].Env
+		if set && c.Name != "irsa-sidecar" {
+			want = slices.DeleteFunc(slices.Clone(want), func(e core.EnvVar) bool { return e.Name == "AWS_REGION" })
+			want = append(want, core.EnvVar{Name: "AWS_REGION", Value: "eu-central-1"}, core.EnvVar{Name: "AWS_DEFAULT_REGION", Value: "eu-central-1"}, core.EnvVar{Name: "AWS_STS_REGIONAL_ENDPOINTS", Value: "regional"})
+		}
+		byName := func(a, b core.EnvVar) int { return strings.Compare(a.Name, b.Name) }
+		if got, want := slices.SortedFunc(slices.Values(c.Env), byName), slices.SortedFunc(slices.Values(want), byName); !equality.Semantic.DeepEqual(got, want) {
+			t.Errorf("container %s has variables\n%v\nwant\n%v", c.Name, got, want)
+		}
+	}
+}
+
 // A kustomization can include two others that use the Component with different roles.
 func TestComponentsTogether(t *testing.T) {
 	dir := copyDeploy(t)
@@ -109,5 +143,26 @@ func TestComponentWithoutSettings(t *testing.T) {
 				t.Errorf("got error %v, want one that names the ConfigMap irsa-sidecar", err)
 			}
 		})
+	}
+}
+
+// A container with a blank env, or an empty one, gets the variables. With null it does not,
+// as the documents say.
+func TestEmptyEnv(t *testing.T) {
+	for env, want := range map[string]bool{"env: []": true, "env:\n": true, "env: null": false} {
+		deployment := `apiVersion: apps/v1
+kind: Deployment
+metadata: {name: with, labels: {irsa-sidecar/inject: "true"}}
+spec:
+  template:
+    spec:
+      containers:
+        - name: app
+          image: app
+          ` + env + "\n"
+		_, pod := template(withSidecar(t, deployment)[0])
+		if _, has := environment(pod.Spec.Containers[0])["AWS_CONTAINER_CREDENTIALS_FULL_URI"]; has != want {
+			t.Errorf("%q: the container has the variables: %t, want %t", env, has, want)
+		}
 	}
 }

@@ -12,11 +12,12 @@ import (
 func (s *shape) examples() (sections, error) {
 	sidecar := clean(s.sidecar)
 	field(sidecar, "image").Value = s.image
-	for _, entry := range field(sidecar, "env").Content {
+	env := clean(s.env)
+	for _, entry := range slices.Concat(field(sidecar, "env").Content, env.Content) {
 		switch value := field(entry, "value"); field(entry, "name").Value {
 		case "AWS_ROLE_ARN":
 			value.Value, value.Style = s.role, yaml.DoubleQuotedStyle
-		case "AWS_REGION":
+		case "AWS_REGION", "AWS_DEFAULT_REGION":
 			value.Value = s.region
 		}
 	}
@@ -42,8 +43,7 @@ func (s *shape) examples() (sections, error) {
 		"    - name: app",
 		"      image: registry.example.com/your-application:v1",
 		"      env:",
-	}, e.lines(8, clean(s.env)), []string{
-		"        - {name: AWS_REGION, value: " + s.region + "}",
+	}, e.lines(8, env), []string{
 		"  volumes:",
 	}, e.lines(4, sequence(clean(s.volume))), []string{"```"})
 	linkLocal := slices.Concat([]string{

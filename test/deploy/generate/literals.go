@@ -45,6 +45,10 @@ func (s *shape) literals() (sections, error) {
 	if err != nil {
 		return nil, err
 	}
+	region, err := s.regionLiteral()
+	if err != nil {
+		return nil, err
+	}
 	var labels, sysctls []string
 	for i := 0; i < len(s.labels.Content); i += 2 {
 		labels = append(labels, fmt.Sprintf("%q: %q,", s.labels.Content[i].Value, s.labels.Content[i+1].Value))
@@ -56,6 +60,7 @@ func (s *shape) literals() (sections, error) {
 		"endpoints":  endpoints,
 		"settings":   settings,
 		"app-env":    env,
+		"region-env": region,
 		"labels":     labels,
 		"sysctls":    sysctls,
 		"volume":     literal("Object.spec.volumes", s.volume),
@@ -113,12 +118,41 @@ func (s *shape) settingLiterals() (lines []string, err error) {
 	return lines, nil
 }
 
+// unlessSet are the variables that a container gets only if it has none of its group.
+var unlessSet = [][]string{{"AWS_REGION", "AWS_DEFAULT_REGION"}, {"AWS_STS_REGIONAL_ENDPOINTS"}}
+
+// regionLiteral returns those groups.
+func (s *shape) regionLiteral() (lines []string, err error) {
+	all, err := variables(s.env)
+	if err != nil {
+		return nil, err
+	}
+	for _, group := range unlessSet {
+		var entries []string
+		for _, v := range all {
+			if slices.Contains(group, v.name) {
+				value := strconv.Quote(v.value)
+				if expression, ok := settings[strings.Replace(v.name, "DEFAULT_", "", 1)]; ok {
+					value = expression
+				}
+				entries = append(entries, fmt.Sprintf(`{"name": %q, "value": %s}`, v.name, value))
+			}
+		}
+		if len(entries) != len(group) {
+			return nil, fmt.Errorf("pod.yaml: other containers do not have %v", group)
+		}
+		lines = append(lines, "["+strings.Join(entries, ", ")+"],")
+	}
+	return lines, nil
+}
+
 // envLiteral returns the environment of every other container.
 func (s *shape) envLiteral() (lines []string, err error) {
 	always, err := variables(s.env)
 	if err != nil {
 		return nil, err
 	}
+	always = slices.DeleteFunc(always, func(v variable) bool { return slices.Contains(slices.Concat(unlessSet...), v.name) })
 	withEndpoint, err := variables(s.endpointEnv)
 	if err != nil {
 		return nil, err

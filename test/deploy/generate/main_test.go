@@ -33,6 +33,8 @@ func TestDrift(t *testing.T) {
 		{policy, "// sidecar: generated", "// the sidecar", `no file has the marker "// sidecar: generated"`},
 		{policy, "// end of sidecar", "// the end", `no line "// end of sidecar"`},
 		{shape, "AWS_REGION", "REGION", "AWS_REGION"},
+		{shape, "AWS_DEFAULT_REGION", "REGION", "AWS_DEFAULT_REGION"},
+		{shape, "value: regional", "value: legacy", policy},
 		{"deploy/component/sidecar/endpoints.yaml", "args: [link-local, ", "args: [", "irsa-sidecar-link-local"},
 	}
 	for _, tt := range tests {
