@@ -6,8 +6,63 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"strings"
 	"testing"
 )
+
+// Annotations for the EKS webhook count with inject too.
+func TestTokenAnnotations(t *testing.T) {
+	t.Parallel()
+	n := newNamespace(t, "inject", "guard", privileged)
+	n.apply(`
+apiVersion: v1
+kind: ServiceAccount
+metadata: {name: token, annotations: {eks.amazonaws.com/role-arn: "` + roleA + `", eks.amazonaws.com/audience: example, eks.amazonaws.com/token-expiration: "7200"}}
+---
+apiVersion: v1
+kind: ServiceAccount
+metadata: {name: no-number, annotations: {eks.amazonaws.com/role-arn: "` + roleA + `", eks.amazonaws.com/token-expiration: "1h"}}
+`)
+	n.check(t, nil) // waits for the service accounts
+	for _, tt := range []struct {
+		name, account, annotation string
+		wantAudience              string
+		wantSeconds               float64
+	}{
+		{"none", "a", "", "sts.amazonaws.com", 86400},
+		{"service account's", "token", "", "example", 7200},
+		{"pod's", "token", `eks.amazonaws.com/token-expiration: "3601"`, "example", 3601},
+		{"too short", "a", `eks.amazonaws.com/token-expiration: "600"`, "sts.amazonaws.com", 3600},
+		{"no number", "no-number", "", "sts.amazonaws.com", 86400},
+		{"pod's is no number", "token", `eks.amazonaws.com/token-expiration: ""`, "example", 7200},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			answer, err := n.dryRun(admission{account: tt.account, label: "true", annotations: tt.annotation}.pod())
+			if err != nil {
+				t.Fatal(err)
+			}
+			var p pod
+			if err := json.Unmarshal([]byte(answer.object), &p); err != nil {
+				t.Fatal(err)
+			}
+			for _, v := range list(p.Spec, "volumes") {
+				if v["name"] == "irsa-sidecar-token" {
+					token := list(v["projected"].(map[string]any), "sources")[0]["serviceAccountToken"].(map[string]any)
+					if token["audience"] != tt.wantAudience || token["expirationSeconds"] != tt.wantSeconds {
+						t.Errorf("the token is %v, want audience %s, expiration %v", token, tt.wantAudience, tt.wantSeconds)
+					}
+					return
+				}
+			}
+			t.Error("the pod has no token")
+		})
+	}
+	// A token of the service account's audience is one for STS.
+	_, err := n.dryRun(admission{account: "token", label: "true", containers: `{name: app, image: none, volumeMounts: [{name: token, mountPath: /t}]}`, spec: tokenVolume("example")}.pod())
+	if want := "a token for STS is mounted in container app"; !strings.Contains(refusal(err), want) {
+		t.Errorf("the API server answered %v, want %q", err, want)
+	}
+}
 
 // An application keeps the region that the EKS webhook would give it.
 func TestRegion(t *testing.T) {

@@ -18,11 +18,14 @@ var settings = map[string]string{
 	"AWS_REGION":   "variables.region",
 }
 
-// computed are the containers' fields that the policy computes, by the type of the value.
+// computed are the fields that the policy computes, by the type of the value. VALUE is
+// the value in the source.
 var computed = map[string]string{
-	"Object.spec.initContainers.image": "variables.image",
-	"Object.spec.initContainers.env":   "variables.settings.map(e, Object.spec.initContainers.env{name: e.name, value: e.value})",
-	"Object.spec.initContainers.args":  `["link-local"] + variables.endpoints.map(endpoint, endpoint.address)`,
+	"Object.spec.initContainers.image":                                            "variables.image",
+	"Object.spec.initContainers.env":                                              "variables.settings.map(e, Object.spec.initContainers.env{name: e.name, value: e.value})",
+	"Object.spec.initContainers.args":                                             `["link-local"] + variables.endpoints.map(endpoint, endpoint.address)`,
+	"Object.spec.volumes.projected.sources.serviceAccountToken.audience":          `params.metadata.?annotations[?"eks.amazonaws.com/audience"].orValue(VALUE)`,
+	"Object.spec.volumes.projected.sources.serviceAccountToken.expirationSeconds": `(variables.expirations + [VALUE])[0]`,
 }
 
 // endpointOf is the endpoint that needs a variable in every container except the sidecar.
@@ -224,7 +227,7 @@ func literal(typ string, node *yaml.Node) []string {
 // flat returns a value as CEL on one line.
 func flat(typ string, node *yaml.Node) string {
 	if expression := computed[typ]; expression != "" {
-		return expression
+		return strings.Replace(expression, "VALUE", scalar(typ, node), 1)
 	}
 	var items []string
 	switch node.Kind {
@@ -243,6 +246,10 @@ func flat(typ string, node *yaml.Node) string {
 		}
 		return object + "{" + strings.Join(items, ", ") + "}"
 	}
+	return scalar(typ, node)
+}
+
+func scalar(typ string, node *yaml.Node) string {
 	if node.Tag == yaml.NodeTagString || typ == "" {
 		return strconv.Quote(node.Value)
 	}

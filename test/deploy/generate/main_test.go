@@ -23,7 +23,7 @@ func TestDrift(t *testing.T) {
 		{policy, "failureThreshold: 300", "failureThreshold: 3", policy},
 		{policy, "runAsUser: 9911", "runAsUser: 65532", policy},
 		{policy, "runAsUser: 0,", "runAsUser: 1,", policy},
-		{policy, "expirationSeconds: 86400", "expirationSeconds: 600", policy},
+		{policy, "[86400]", "[600]", policy},
 		{policy, "ip_unprivileged_port_start", "ip_local_port_range", policy},
 		{policy, `"http://127.0.0.1:9911/v1/credentials"`, `"http://127.0.0.1:9912/v1/credentials"`, policy},
 		{policy, `"eks.amazonaws.com/skip-pod-identity-webhook": "true",`, "", policy},
