@@ -53,6 +53,10 @@ func checkPod(t *testing.T, pod *core.PodTemplateSpec) {
 		"AWS_ROLE_ARN":                "arn:aws:iam::111122223333:role/a",
 		"AWS_REGION":                  "eu-central-1",
 		"AWS_WEB_IDENTITY_TOKEN_FILE": "/var/run/secrets/irsa-sidecar/token",
+		"SIDECAR_DURATION":            "metadata.annotations['irsa-sidecar/duration']",
+		"SIDECAR_SESSION_POLICY_ARNS": "metadata.annotations['irsa-sidecar/session-policy-arns']",
+		"SIDECAR_LOG_LEVEL":           "metadata.annotations['irsa-sidecar/log-level']",
+		"SIDECAR_ZONE":                "metadata.annotations['irsa-sidecar/zone']",
 	}
 	if got := environment(sidecar); sidecar.Name != "irsa-sidecar" || sidecar.Image != "an/image:v1" || !maps.Equal(got, want) {
 		t.Errorf("the first init container is %s with image %s and variables %v", sidecar.Name, sidecar.Image, got)

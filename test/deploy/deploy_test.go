@@ -145,6 +145,34 @@ func checkDocumentedEnv(t *testing.T, documented, component core.PodSpec) {
 	}
 }
 
+// The guard and the documents know the annotations from which the sidecar gets settings.
+func TestSettingsByAnnotation(t *testing.T) {
+	annotations := 0
+	for _, e := range example(t, "without-webhook").Spec.InitContainers[0].Env {
+		if e.ValueFrom == nil {
+			continue
+		}
+		annotations++
+		path := e.ValueFrom.FieldRef.FieldPath
+		name := strings.TrimSuffix(strings.TrimPrefix(path, "metadata.annotations['irsa-sidecar/"), "']")
+		for file, want := range map[string]string{
+			root + "/guard/workloads.yaml": fmt.Sprintf("%q", name),
+			"../../docs/install.md":        fmt.Sprintf("| `irsa-sidecar/%s` | `%s` |", name, e.Name),
+		} {
+			b, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !strings.Contains(string(b), want) {
+				t.Errorf("%s does not have %s", file, want)
+			}
+		}
+	}
+	if annotations == 0 {
+		t.Error("the sidecar gets no settings from annotations")
+	}
+}
+
 // documented returns the YAML of a generated section of the documents.
 func documented(t *testing.T, section string) []byte {
 	t.Helper()

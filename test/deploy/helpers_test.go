@@ -85,10 +85,14 @@ func template(object runtime.Object) (name string, pod *core.PodTemplateSpec) {
 	return "", nil
 }
 
+// environment returns a container's variables: their values, or the paths of fields.
 func environment(c core.Container) map[string]string {
 	values := map[string]string{}
 	for _, e := range c.Env {
 		values[e.Name] = e.Value
+		if e.ValueFrom != nil && e.ValueFrom.FieldRef != nil {
+			values[e.Name] = e.ValueFrom.FieldRef.FieldPath
+		}
 	}
 	return values
 }

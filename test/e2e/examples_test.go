@@ -87,6 +87,22 @@ func TestInjected(t *testing.T) {
 	n.checkRequests(p)
 }
 
+// Settings of the sidecar come from the pod's annotations.
+func TestSettingsByAnnotation(t *testing.T) {
+	t.Parallel()
+	n := newNamespace(t, "inject", "guard")
+	n.trust()
+	n.apply(n.serviceAccount() + n.deployment(injected+`, annotations: {irsa-sidecar/duration: 30m, irsa-sidecar/session-policy-arns: "arn:aws:iam::aws:policy/ReadOnlyAccess"}`))
+	n.awaitIdentity(n.awaitRunning("app=example").Metadata.Name)
+	form := n.sts.Requests()[0].Form
+	if got, want := form.Get("DurationSeconds"), "1800"; got != want {
+		t.Errorf("the session lasts %s s, want %s", got, want)
+	}
+	if got, want := form.Get("PolicyArns.member.1.arn"), "arn:aws:iam::aws:policy/ReadOnlyAccess"; got != want {
+		t.Errorf("the session's policy is %q, want %q", got, want)
+	}
+}
+
 func (n *namespace) serviceAccount() string {
 	return fmt.Sprintf(`
 apiVersion: v1

@@ -51,6 +51,17 @@ func TestGuardOfWorkloads(t *testing.T) {
 		{"endpoints on the workload alone", "annotations: {irsa-sidecar/endpoints: ecs}", onPods, "", "", "KIND x has the annotation irsa-sidecar/endpoints, but its pods do not: for deploy/inject set it in PATH.annotations, or add deploy/component to the kustomization"},
 		{"endpoints on both", "annotations: {irsa-sidecar/endpoints: ecs}", onPods, "irsa-sidecar/endpoints: ecs", "", ""},
 		{"set-region on the workload alone", `annotations: {irsa-sidecar/set-region: "true"}`, onPods, "", "", "KIND x has the annotation irsa-sidecar/set-region, but its pods do not"},
+		{"setting on the workload alone", "annotations: {irsa-sidecar/duration: 30m}", onPods, "", "", "KIND x has the annotation irsa-sidecar/duration, but its pods do not"},
+		{"settings", "", onPods, `irsa-sidecar/duration: 1h30m, irsa-sidecar/session-policy-arns: "arn:aws:iam::aws:policy/A, arn:aws-cn:iam::111122223333:policy/b/C", irsa-sidecar/log-level: DEBUG, irsa-sidecar/zone: us-gov-east-1a`, "", ""},
+		{"empty settings", "", onPods, `irsa-sidecar/duration: "", irsa-sidecar/session-policy-arns: "", irsa-sidecar/log-level: "", irsa-sidecar/zone: ""`, "", ""},
+		{"unknown name", "", onPods, "irsa-sidecar/durration: 30m", "", "KIND x has the unknown annotation irsa-sidecar/durration: correct it to one of irsa-sidecar/endpoints, "},
+		{"unknown name on the workload", "annotations: {irsa-sidecar/durration: 30m}", onPods, "", "", "KIND x has the unknown annotation irsa-sidecar/durration"},
+		{"no duration", "", onPods, `irsa-sidecar/duration: "30"`, "", "the pods of KIND x have an invalid annotation irsa-sidecar/duration: set it to a duration from 15m to 12h, as in 90m"},
+		{"short duration", "", onPods, "irsa-sidecar/duration: 899s", "", "invalid annotation irsa-sidecar/duration"},
+		{"long duration", "", onPods, "irsa-sidecar/duration: 12h1s", "", "invalid annotation irsa-sidecar/duration"},
+		{"no policy", "", onPods, "irsa-sidecar/session-policy-arns: ReadOnlyAccess", "", "invalid annotation irsa-sidecar/session-policy-arns: set it to at most 10 ARNs of policies, separated by commas"},
+		{"no log level", "", onPods, "irsa-sidecar/log-level: trace", "", "invalid annotation irsa-sidecar/log-level: set it to debug, info, warn or error"},
+		{"no zone", "", onPods, `irsa-sidecar/zone: "eu west"`, "", "invalid annotation irsa-sidecar/zone: set it to the name of a zone, such as eu-west-1a"},
 		{"set-region yes", "", onPods, `irsa-sidecar/set-region: "yes"`, "", `annotation irsa-sidecar/set-region of KIND x or its pods is neither "true" nor "false": set it to one of them`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -21,8 +21,11 @@ var settings = map[string]string{
 // computed are the fields that the policy computes, by the type of the value. VALUE is
 // the value in the source.
 var computed = map[string]string{
-	"Object.spec.initContainers.image":                                            "variables.image",
-	"Object.spec.initContainers.env":                                              "variables.settings.map(e, Object.spec.initContainers.env{name: e.name, value: e.value})",
+	"Object.spec.initContainers.image": "variables.image",
+	"Object.spec.initContainers.env": `variables.settings.map(e, has(e.value)
+  ? Object.spec.initContainers.env{name: e.name, value: e.value}
+  : Object.spec.initContainers.env{name: e.name, valueFrom: Object.spec.initContainers.env.valueFrom{
+      fieldRef: Object.spec.initContainers.env.valueFrom.fieldRef{fieldPath: "metadata.annotations['" + e.annotation + "']"}}})`,
 	"Object.spec.initContainers.args":                                             `["link-local"] + variables.endpoints.map(endpoint, endpoint.address)`,
 	"Object.spec.volumes.projected.sources.serviceAccountToken.audience":          `params.metadata.?annotations[?"eks.amazonaws.com/audience"].orValue(VALUE)`,
 	"Object.spec.volumes.projected.sources.serviceAccountToken.expirationSeconds": `(variables.expirations + [VALUE])[0]`,
@@ -108,6 +111,10 @@ func (s *shape) settingLiterals() (lines []string, err error) {
 	}
 	missing := maps.Clone(settings)
 	for _, v := range all {
+		if v.annotation != "" {
+			lines = append(lines, fmt.Sprintf(`{"name": %q, "annotation": %q},`, v.name, v.annotation))
+			continue
+		}
 		value := strconv.Quote(v.value)
 		if expression, ok := settings[v.name]; ok {
 			value = expression
@@ -187,7 +194,7 @@ const width = 100
 // type's name, such as Object.spec.volumes.
 func literal(typ string, node *yaml.Node) []string {
 	if line := flat(typ, node); node.Kind == yaml.ScalarNode || computed[typ] != "" || node.Style&yaml.FlowStyle != 0 && len(line) <= width {
-		return []string{line}
+		return strings.Split(line, "\n")
 	}
 	if node.Kind == yaml.SequenceNode && len(node.Content) == 1 {
 		lines := literal(typ, node.Content[0])

@@ -34,6 +34,8 @@ func TestDrift(t *testing.T) {
 		{policy, "// end of sidecar", "// the end", `no line "// end of sidecar"`},
 		{shape, "AWS_REGION", "REGION", "AWS_REGION"},
 		{shape, "AWS_DEFAULT_REGION", "REGION", "AWS_DEFAULT_REGION"},
+		{shape, "irsa-sidecar/duration", "irsa-sidecar/lifetime", policy},
+		{shape, "metadata.annotations['irsa-sidecar/zone']", "metadata.name", "SIDECAR_ZONE has neither a value nor an annotation"},
 		{shape, "value: regional", "value: legacy", policy},
 		{"deploy/component/sidecar/endpoints.yaml", "args: [link-local, ", "args: [", "irsa-sidecar-link-local"},
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 
 	"sigs.k8s.io/kustomize/kyaml/yaml"
 )
@@ -82,17 +83,26 @@ func field(mapping *yaml.Node, key string) *yaml.Node {
 	return nil
 }
 
-// A variable is an entry of a container's env.
-type variable struct{ name, value string }
+// A variable is an entry of a container's env, with a value or the name of an annotation.
+type variable struct{ name, value, annotation string }
 
-// variables returns the entries of an env, which must all have values.
+var annotationPath = regexp.MustCompile(`^metadata\.annotations\['(.+)'\]$`)
+
+// variables returns the entries of an env.
 func variables(env *yaml.Node) (all []variable, err error) {
 	for _, entry := range env.Content {
 		name, value := field(entry, "name"), field(entry, "value")
-		if name == nil || value == nil {
-			return nil, fmt.Errorf("line %d: want name and value", entry.Line)
+		path, err := yaml.NewRNode(entry).Pipe(yaml.Lookup("valueFrom", "fieldRef", "fieldPath"))
+		switch {
+		case name == nil || err != nil:
+			return nil, fmt.Errorf("line %d: no name: %v", entry.Line, err)
+		case value != nil:
+			all = append(all, variable{name: name.Value, value: value.Value})
+		case path != nil && annotationPath.MatchString(path.YNode().Value):
+			all = append(all, variable{name: name.Value, annotation: annotationPath.FindStringSubmatch(path.YNode().Value)[1]})
+		default:
+			return nil, fmt.Errorf("line %d: %s has neither a value nor an annotation", entry.Line, name.Value)
 		}
-		all = append(all, variable{name.Value, value.Value})
 	}
 	return all, nil
 }
