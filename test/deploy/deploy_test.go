@@ -14,6 +14,8 @@ import (
 	admissionregistration "k8s.io/api/admissionregistration/v1"
 	core "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
+	"sigs.k8s.io/kustomize/api/krusty"
+	"sigs.k8s.io/kustomize/kyaml/filesys"
 )
 
 // Image, region and role are each set in one place only.
@@ -25,13 +27,8 @@ func TestSettings(t *testing.T) {
 	}{
 		{
 			file:    "examples/settings/irsa-sidecar.yaml",
-			folders: []string{"examples/with-webhook", "examples/without-webhook", "examples/capability-path", "examples/authorization-token", "examples/endpoints", "examples/job"},
+			folders: []string{"examples/with-webhook", "examples/without-webhook", "examples/capability-path", "examples/authorization-token", "examples/endpoints", "examples/job", "examples/inject"},
 			values:  []string{"registry.example.com/irsa-sidecar:v0.1.0", "eu-west-1", "arn:aws:iam::111122223333:role/example"},
-		},
-		{
-			file:    "inject/kustomization.yaml",
-			folders: []string{"inject"},
-			values:  []string{"registry.example.com/irsa-sidecar:v0.1.0", "eu-west-1"},
 		},
 	}
 	for _, tt := range tests {
@@ -52,10 +49,52 @@ func TestSettings(t *testing.T) {
 			for _, folder := range tt.folders {
 				yaml := buildYAML(t, filepath.Join(dir, folder))
 				for i, value := range tt.values {
+					if folder == "examples/inject" && strings.HasSuffix(value, "role/example") {
+						continue // roles are in service accounts
+					}
 					// The application sets its own region.
 					if value != "eu-west-1" && strings.Contains(yaml, value) || !strings.Contains(yaml, fmt.Sprintf("changed-%d", i)) {
 						t.Errorf("%s: %s does not come from %s", folder, value, tt.file)
 					}
+				}
+			}
+		})
+	}
+}
+
+// A platform team's kustomization gives inject its settings: from a ConfigMap in any
+// namespace, or from a generator, which may change one. In an overlay of such a kustomization
+// that is too late, and fails.
+func TestInjectSettings(t *testing.T) {
+	const components = "components: [../inject]\n"
+	const merged = "configMapGenerator: [{name: irsa-sidecar, behavior: merge, literals: [image=a/b@sha256:0123]}]\n"
+	for name, tt := range map[string]struct{ kustomization, image, region string }{
+		"ConfigMap in a namespace":  {"resources: [settings.yaml]\n" + components, "an/image:v1", "eu-central-1"},
+		"namespace of the overlay":  {"namespace: platform\nresources: [settings.yaml, ../guard]\n" + components, "an/image:v1", "eu-central-1"},
+		"generator":                 {"namePrefix: x-\nconfigMapGenerator: [{name: irsa-sidecar, literals: [image=a/b:c, region=us-west-2]}]\n" + components, "a/b:c", "us-west-2"},
+		"changed by a generator":    {"resources: [../examples/settings]\n" + merged + components, "a/b@sha256:0123", "eu-west-1"},
+		"changed after the example": {"resources: [../examples/inject]\n" + merged, "", ""},
+		"no ConfigMap":              {components, "", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			overlay := filepath.Join(copyDeploy(t), "overlay")
+			write(t, filepath.Join(overlay, "settings.yaml"), strings.Replace(settings, "name: irsa-sidecar", "name: irsa-sidecar, namespace: team", 1))
+			write(t, filepath.Join(overlay, "kustomization.yaml"), tt.kustomization)
+			if tt.image == "" {
+				_, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), overlay)
+				if err == nil || !strings.Contains(err.Error(), "irsa-sidecar") {
+					t.Errorf("got error %v, want one that names the ConfigMap", err)
+				}
+				return
+			}
+			for _, object := range build(t, overlay) {
+				switch o := object.(type) {
+				case *admissionregistration.MutatingAdmissionPolicy:
+					if image, region := o.Spec.Variables[0].Expression, o.Spec.Variables[1].Expression; image != fmt.Sprintf("%q", tt.image) || region != fmt.Sprintf("%q", tt.region) {
+						t.Errorf("the policy has image %s and region %s, want %s and %s", image, region, tt.image, tt.region)
+					}
+				case *core.ConfigMap:
+					t.Errorf("the ConfigMap %s is applied", o.Name)
 				}
 			}
 		})
@@ -75,7 +114,7 @@ func TestSchemas(t *testing.T) {
 	built := 0
 	for _, file := range append(files, examples...) {
 		dir := filepath.Dir(file)
-		if name := filepath.Base(dir); name == "component" || name == "monitoring" { // a Component is not applied; monitoring has tests of its own
+		if name := filepath.Base(dir); name == "component" || dir == root+"/inject" || name == "monitoring" { // a Component is not applied; monitoring has tests of its own
 			continue
 		}
 		built++
@@ -213,7 +252,7 @@ func example(t *testing.T, name string) *core.PodTemplateSpec {
 func TestRenamed(t *testing.T) {
 	dir := copyDeploy(t)
 	overlay := filepath.Join(dir, "overlay")
-	write(t, filepath.Join(overlay, "kustomization.yaml"), "namePrefix: a-\nnameSuffix: -b\nresources: [../guard, ../inject]\n")
+	write(t, filepath.Join(overlay, "kustomization.yaml"), "namePrefix: a-\nnameSuffix: -b\nresources: [../examples/inject]\n")
 	policies, bindings := map[string]bool{}, map[string]string{} // by kind and name; the policy of each binding
 	for _, object := range build(t, overlay) {
 		switch o := object.(type) {

@@ -126,11 +126,6 @@ func (s *suite) install(ctx context.Context) error {
 	if strings.Contains(names, "/irsa-sidecar") {
 		return fmt.Errorf("this cluster already has policies of irsa-sidecar, which the tests would replace:\n%s", names)
 	}
-	err = replaceOnce(filepath.Join(s.deploy, "inject", "kustomization.yaml"),
-		"image=registry.example.com/irsa-sidecar:v0.1.0", "image="+s.image)
-	if err != nil {
-		return err
-	}
 	// The documented place for other settings of the sidecar.
 	err = replaceOnce(filepath.Join(s.deploy, "inject", "policy.yaml"),
 		"          // end of settings\n",
@@ -139,9 +134,13 @@ func (s *suite) install(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, part := range []string{"inject", "guard"} {
+	for part, source := range map[string]string{
+		"inject": fmt.Sprintf("configMapGenerator: [{name: irsa-sidecar, literals: [%q, region=eu-west-1]}]\ncomponents: [../../inject]", "image="+s.image),
+		"guard":  "resources: [../../guard]",
+	} {
+		// The documented way to limit both to some namespaces.
 		err := applyKustomization(ctx, "", filepath.Join(s.deploy, ours, part), fmt.Sprintf(`
-resources: [../../%[1]s]
+%[3]s
 labels: [{pairs: {%[2]s: "true"}}]
 patches:
   - target: {kind: MutatingAdmissionPolicy|ValidatingAdmissionPolicy}
@@ -149,7 +148,7 @@ patches:
       - op: replace
         path: /spec/matchConstraints/namespaceSelector
         value: {matchLabels: {%[2]s/%[1]s: "true"}}
-`, part, ours))
+`, part, ours, source))
 		if err != nil {
 			return err
 		}

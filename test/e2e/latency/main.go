@@ -4,7 +4,7 @@
 //
 //	go run ./test/e2e/latency [-accounts N] [-pods N] [-rounds N]
 //
-// It changes the cluster that KUBECONFIG names: it applies both folders, creates a namespace
+// It changes the cluster that KUBECONFIG names: it applies deploy/examples/inject, creates a namespace
 // and pods that no node can run, and deletes all of it. An API server alone is enough.
 package main
 
@@ -133,7 +133,7 @@ func setPolicies(ctx context.Context, api *client, applied bool) error {
 	if !applied {
 		err = removePolicies(ctx)
 	} else {
-		err = errors.Join(kubectl(ctx, "apply", "-k", "deploy/guard"), kubectl(ctx, "apply", "-k", "deploy/inject"))
+		err = kubectl(ctx, "apply", "-k", "deploy/examples/inject")
 	}
 	if err != nil {
 		return err
@@ -167,9 +167,7 @@ func inForce(ctx context.Context, api *client) bool {
 }
 
 func removePolicies(ctx context.Context) error {
-	return errors.Join(
-		kubectl(ctx, "delete", "-k", "deploy/inject", "--ignore-not-found"),
-		kubectl(ctx, "delete", "-k", "deploy/guard", "--ignore-not-found"))
+	return kubectl(ctx, "delete", "-k", "deploy/examples/inject", "--ignore-not-found")
 }
 
 const (
