@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"os"
 	"os/exec"
 	"regexp"
 	"strings"
@@ -18,23 +17,29 @@ import (
 
 // proxyAPI starts kubectl proxy, which reaches the API server with any kubeconfig, and
 // returns its URL. A request through it takes milliseconds; starting kubectl for each
-// takes a second on a busy machine. It ends with ctx.
-func proxyAPI(ctx context.Context) (url string, err error) {
+// takes a second on a busy machine. stop ends it.
+func proxyAPI(ctx context.Context) (url string, stop func(), err error) {
+	ctx, cancel := context.WithCancel(ctx)
 	command := exec.CommandContext(ctx, "kubectl", "proxy", "--port=0")
-	command.Stderr = os.Stderr
 	output, err := command.StdoutPipe()
-	if err != nil {
-		return "", err
+	if err == nil {
+		err = command.Start()
 	}
-	if err := command.Start(); err != nil {
-		return "", err
+	if err != nil {
+		cancel()
+		return "", nil, err
+	}
+	stop = func() {
+		cancel()
+		command.Wait()
 	}
 	line, err := bufio.NewReader(output).ReadString('\n')
 	_, address, ok := strings.Cut(strings.TrimSpace(line), "Starting to serve on ")
 	if !ok {
-		return "", fmt.Errorf("kubectl proxy printed %q: %w", line, err)
+		stop()
+		return "", nil, fmt.Errorf("kubectl proxy printed %q: %w", line, err)
 	}
-	return "http://" + address, nil
+	return "http://" + address, stop, nil
 }
 
 // answer is what the API server answers to a request.

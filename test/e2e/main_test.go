@@ -62,9 +62,12 @@ func run(ctx context.Context, m *testing.M) (status int, err error) {
 	if err := shared.install(ctx); err != nil {
 		return 1, err
 	}
-	if shared.api, err = proxyAPI(ctx); err != nil {
+	url, stopProxy, err := proxyAPI(ctx)
+	if err != nil {
 		return 1, err
 	}
+	defer stopProxy()
+	shared.api = url
 	return m.Run(), nil
 }
 
