@@ -16,32 +16,38 @@ func checkOrigin(r *http.Request) *refusal {
 		return &refusal{reason: "host", status: http.StatusForbidden, code: "HostNotAllowed",
 			message: "the Host header must be localhost or an address of this endpoint: use http://127.0.0.1 in AWS_CONTAINER_CREDENTIALS_FULL_URI"}
 	}
-	if sign := relaySign(r); sign != "" {
+	relay, browser := signs(r)
+	switch {
+	case relay != "":
 		return &refusal{reason: "forwarded", status: http.StatusForbidden, code: "ForwardedRequest",
-			message: fmt.Sprintf("request rejected: it came through a proxy, as its %s shows; set NO_PROXY=127.0.0.1,localhost,169.254.170.2,169.254.169.254 in the application's container", sign)}
-	}
-	if name := browserHeader(r.Header); name != "" {
+			message: fmt.Sprintf("request rejected: it came through a proxy, as its %s shows; set NO_PROXY=127.0.0.1,localhost,169.254.170.2,169.254.169.254 in the application's container", relay)}
+	case browser != "":
 		return &refusal{reason: "browser", status: http.StatusForbidden, code: "BrowserRequest",
-			message: fmt.Sprintf("request rejected: its header %s is one that browsers send, and a web page could read the answer; if a program of yours sent it, have it leave the header out or change its value", name)}
+			message: fmt.Sprintf("request rejected: its %s is one that browsers send, and a web page could read the answer; if a program of yours sent it, have it leave the header out or change its value", browser)}
 	}
 	return nil
 }
 
-// relaySign returns what shows that r came through a proxy or a gateway, as server-side
-// request forgery does, empty if nothing does. No SDK sends any of this to an endpoint.
-// What some relays add is enough: those that add nothing cannot be recognised.
-func relaySign(r *http.Request) string {
+// signs returns what shows that r came through a proxy or a gateway, as server-side request
+// forgery does, and what shows that a browser sent it; empty if nothing does. No SDK sends
+// any of this to an endpoint.
+func signs(r *http.Request) (relay, browser string) {
 	if r.URL.Host != "" || r.Method == http.MethodConnect {
-		return "request line"
+		relay = "request line"
 	}
-	for name := range r.Header {
-		if isRelayHeader(name) {
-			return "header " + name
+	for name, values := range r.Header {
+		switch {
+		case isRelayHeader(name):
+			relay = "header " + name
+		case isBrowserHeader(name, values):
+			browser = "header " + name
 		}
 	}
-	return ""
+	return relay, browser
 }
 
+// isRelayHeader reports whether a relay sent a header. What some of them add is enough:
+// those that add nothing cannot be recognised.
 func isRelayHeader(name string) bool {
 	switch name {
 	case "Forwarded", "Via", "X-Forwarded", "X-Real-Ip", "X-Client-Ip", "True-Client-Ip", "X-Cluster-Client-Ip", "X-Varnish", "Cdn-Loop", "Max-Forwards", "Proxy-Connection":
@@ -55,29 +61,24 @@ func isRelayHeader(name string) bool {
 	return false
 }
 
-// browserHeader returns a header that shows that a browser sent the request, empty if
-// there is none: a page that it renders could show the answer to whoever wrote the page.
+// isBrowserHeader reports whether a browser sent a header: a page that it renders could
+// show the answer to whoever wrote the page.
 //
 // To an address like 169.254.169.254 browsers send no Sec- headers, a page can suppress the
 // Referer, and whoever runs the browser may have changed its User-Agent: what it navigates
 // to still gets Upgrade-Insecure-Requests or is accepted as XHTML. Node.js sends
 // Sec-Fetch-Mode and Accept-Language with every fetch, and Java accepts text/html, so that
 // these are no sign.
-func browserHeader(h http.Header) string {
-	switch {
-	case slices.ContainsFunc(h["User-Agent"], func(value string) bool { return strings.HasPrefix(value, "Mozilla/") }):
-		return "User-Agent (Mozilla/…)"
-	case slices.ContainsFunc(h["Accept"], func(value string) bool { return strings.Contains(value, "application/xhtml+xml") }):
-		return "Accept (application/xhtml+xml)"
+func isBrowserHeader(name string, values []string) bool {
+	switch name {
+	case "User-Agent":
+		return slices.ContainsFunc(values, func(value string) bool { return strings.HasPrefix(value, "Mozilla/") })
+	case "Accept":
+		return slices.ContainsFunc(values, func(value string) bool { return strings.Contains(value, "application/xhtml+xml") })
+	case "Origin", "Referer", "Upgrade-Insecure-Requests":
+		return true
 	}
-	for name := range h {
-		switch {
-		case name == "Origin", name == "Referer", name == "Upgrade-Insecure-Requests",
-			strings.HasPrefix(name, "Sec-") && name != "Sec-Fetch-Mode", strings.HasPrefix(name, "Access-Control-Request-"):
-			return name
-		}
-	}
-	return ""
+	return strings.HasPrefix(name, "Sec-") && name != "Sec-Fetch-Mode" || strings.HasPrefix(name, "Access-Control-Request-")
 }
 
 func methodNotAllowed(methods string) *refusal {
