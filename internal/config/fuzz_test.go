@@ -27,6 +27,11 @@ func FuzzLoad(f *testing.F) {
 	f.Add(good+"\nSIDECAR_SESSION_POLICY_FILE=x", `{"Version": "2012-10-17"}`)
 	f.Add(good+"\nAWS_CA_BUNDLE=x", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
 
+	agent := "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE=/token\nAWS_CONTAINER_CREDENTIALS_FULL_URI="
+	for _, url := range []string{"http://169.254.170.23/v1/credentials", "http://[fd00:ec2::23]/v1/credentials", "HTTP://169.254.170.23/?x", "http://x@169.254.170.23/v1/credentials", "http://127.0.0.1:9911/v1/credentials"} {
+		f.Add(agent+url, "content")
+	}
+
 	const canary = "hunter2canary"
 	file := filepath.Join(f.TempDir(), "file")
 	f.Fuzz(func(t *testing.T, environment, content string) {
@@ -38,7 +43,7 @@ func FuzzLoad(f *testing.F) {
 			name, value, _ := strings.Cut(line, "=")
 			switch {
 			case value == "":
-			case name == "SIDECAR_PATH", name == "SIDECAR_AUTHORIZATION_TOKEN", strings.HasSuffix(strings.ToUpper(name), "_PROXY"):
+			case name == "SIDECAR_PATH", name == "SIDECAR_AUTHORIZATION_TOKEN", name == "AWS_CONTAINER_CREDENTIALS_FULL_URI", strings.HasSuffix(strings.ToUpper(name), "_PROXY"):
 				value += canary
 			case name == "SIDECAR_SESSION_POLICY_FILE", name == "SIDECAR_AUTHORIZATION_TOKEN_FILE", name == "AWS_CA_BUNDLE":
 				value = file
@@ -57,13 +62,15 @@ func FuzzLoad(f *testing.F) {
 
 // checkUsable checks what the rest of the program relies on.
 func checkUsable(t *testing.T, cfg *Config) {
-	if cfg.Role.AccountID == "" || cfg.TokenFile == "" || cfg.STS.Region == "" && cfg.STS.Endpoint == "" {
+	webIdentity := cfg.Source == WebIdentity && cfg.Role.AccountID != "" && (cfg.STS.Region != "" || cfg.STS.Endpoint != "")
+	podIdentity := cfg.Source == PodIdentity && (strings.HasPrefix(cfg.AgentURL, "http://169.254.170.23/") || strings.HasPrefix(cfg.AgentURL, "http://[fd00:ec2::23]/"))
+	if cfg.TokenFile == "" || !webIdentity && !podIdentity {
 		t.Errorf("something required is missing: %+v", cfg)
 	}
 	if !strings.HasPrefix(cfg.Listen.Loopback.HostPort, "127.0.0.1:") {
 		t.Errorf("listens on %s", cfg.Listen.Loopback.HostPort)
 	}
-	if cfg.Duration < 15*time.Minute || cfg.Duration > 12*time.Hour || cfg.Duration%time.Second != 0 {
+	if webIdentity && (cfg.Duration < 15*time.Minute || cfg.Duration > 12*time.Hour || cfg.Duration%time.Second != 0) {
 		t.Errorf("duration is %v", cfg.Duration)
 	}
 	r, err := http.NewRequest("GET", "http://"+cfg.Listen.Loopback.HostPort+cfg.Path, nil)

@@ -21,9 +21,12 @@ type Config struct {
 	// Of LinkLocal alone: the addresses to add.
 	Addresses []netip.Addr
 
-	// Of the other commands.
+	// Of the other commands. With PodIdentity, AgentURL is where credentials come from,
+	// and the fields from SessionName to PolicyARNs are empty, as is STS apart from Region.
+	Source      string // WebIdentity or PodIdentity
+	AgentURL    string
 	TokenFile   string
-	Role        arn.ARN
+	Role        arn.ARN // with PodIdentity it has no account, and the name pod-identity
 	SessionName string
 	Duration    time.Duration
 	Policy      string // JSON, may be empty
@@ -65,15 +68,12 @@ func Load(arguments Arguments, getenv func(string) string, read ReadFile) (*Conf
 		cfg.Addresses = l.linkLocalAddresses(arguments.operands)
 		return cfg, l.err()
 	}
-	cfg.TokenFile = l.tokenFile()
-	cfg.Role = l.role()
-	cfg.SessionName = l.sessionName()
-	cfg.Duration = l.duration()
-	cfg.Policy = l.policy()
-	cfg.PolicyARNs = l.policyARNs()
-	cfg.STS = l.sts()
-	l.checkPartition(cfg.Role, cfg.STS.Region)
-	l.checkProxies()
+	switch cfg.Source = l.source(); cfg.Source {
+	case WebIdentity:
+		l.webIdentity(cfg)
+	case PodIdentity:
+		l.podIdentity(cfg)
+	}
 	cfg.Listen = l.listen()
 	cfg.Path = l.path()
 	cfg.AuthorizationToken, cfg.AuthorizationTokenFile = l.authorization()
@@ -205,8 +205,8 @@ func (l *loader) err() error {
 // missingCause says why token and role are usually missing.
 func (l *loader) missingCause() string {
 	// https://github.com/aws/amazon-eks-pod-identity-webhook sets one kind or the other.
-	if l.getenv("AWS_CONTAINER_CREDENTIALS_FULL_URI") != "" || l.getenv("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE") != "" {
-		return "this service account has an EKS Pod Identity association, for which the webhook sets only AWS_CONTAINER_ variables: write role, region and token volume in the pod by hand, or remove the association"
+	if l.value(keyAgentURL) != "" || l.value(keyAgentTokenFile) != "" {
+		return "the AWS_CONTAINER_ variables here are those of an EKS Pod Identity association: to use it, set --source " + PodIdentity + " (SIDECAR_SOURCE)"
 	}
 	return "the EKS pod identity webhook and deploy/inject set this if the service account has the annotation eks.amazonaws.com/role-arn before the pod is created; without them write it in the pod"
 }

@@ -153,8 +153,6 @@ func TestWrongSettings(t *testing.T) {
 	}{
 		{"no role", map[string]string{"AWS_ROLE_ARN": ""}, "--role-arn (AWS_ROLE_ARN): is required", "eks.amazonaws.com/role-arn"},
 		{"no token file", map[string]string{"AWS_WEB_IDENTITY_TOKEN_FILE": ""}, "--token-file (AWS_WEB_IDENTITY_TOKEN_FILE): is required", "webhook"},
-		{"EKS Pod Identity", map[string]string{"AWS_ROLE_ARN": "", "AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://169.254.170.23/v1/credentials"},
-			"--role-arn (AWS_ROLE_ARN): is required", "Pod Identity association"},
 		{"no region", map[string]string{"AWS_REGION": "", "AWS_DEFAULT_REGION": ""}, "--region (AWS_REGION, AWS_DEFAULT_REGION): is required", "write the cluster's region"},
 		{"role by name", map[string]string{"AWS_ROLE_ARN": "app"}, "--role-arn (AWS_ROLE_ARN): ", `"app" is not the ARN of a role`},
 		{"an assumed role", map[string]string{"AWS_ROLE_ARN": "arn:aws:sts::111122223333:assumed-role/app/x"}, "--role-arn (AWS_ROLE_ARN): ", "is not the ARN of a role"},
@@ -246,9 +244,9 @@ func TestWrongSettings(t *testing.T) {
 // All problems are reported at once, each on its own line. A hint for several of them is
 // printed once.
 func TestProblemsAreReportedTogether(t *testing.T) {
-	_, err := Load(ParseArguments([]string{"--duration=1m", "--bogus"}), func(string) string { return "" }, nil)
+	_, err := Load(ParseArguments([]string{"--source=web-identity", "--duration=1m", "--bogus"}), func(string) string { return "" }, nil)
 	const want = `invalid configuration (5 problems):
-  argument 2: unknown flag: see sidecar --help (settings that may be secrets have no flag, only a variable)
+  argument 3: unknown flag: see sidecar --help (settings that may be secrets have no flag, only a variable)
   --token-file (AWS_WEB_IDENTITY_TOKEN_FILE): is required
   --role-arn (AWS_ROLE_ARN): is required
   --duration (SIDECAR_DURATION): "1m" is not a duration from 15m to 12h with its unit, as in 90s, 15m or 1h

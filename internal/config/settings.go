@@ -18,7 +18,10 @@ import (
 type key int
 
 const (
-	keyTokenFile key = iota
+	keySource key = iota
+	keyAgentURL
+	keyAgentTokenFile
+	keyTokenFile
 	keyRoleARN
 	keySessionName
 	keyDuration
@@ -77,8 +80,9 @@ type section struct {
 // sections returns the table. A setting is written here and nowhere else.
 func sections() []section {
 	return []section{
-		{"Role and session", sessionSettings()},
-		{"STS", stsSettings()},
+		{"Source", sourceSettings()},
+		{"Role and session, with web identity", sessionSettings()},
+		{"STS, with web identity", stsSettings()},
 		{"Endpoints", endpointSettings()},
 		{"Process", processSettings()},
 	}
@@ -92,13 +96,30 @@ func settings() (all []setting) {
 	return all
 }
 
+func sourceSettings() []setting {
+	return []setting{{
+		key: keySource, flag: "source", variables: "SIDECAR_SOURCE", placeholder: "SOURCE", note: "by what is set", limit: WebIdentity + " or " + PodIdentity,
+		help: "Where credentials come from: from STS for a role, or from the EKS Pod Identity agent of the node. " +
+			"By default a role means the former, and without one the following two variables mean the latter. The variables of the other source are ignored.",
+		usedBy: byServe | byReady,
+	}, {
+		key: keyAgentURL, variables: "AWS_CONTAINER_CREDENTIALS_FULL_URI", secret: true, note: "required with EKS Pod Identity",
+		help:   "The URL of the agent, http://" + agentIPv4 + "/v1/credentials or http://" + agentIPv6 + "/v1/credentials.",
+		usedBy: byServe | byReady,
+	}, {
+		key: keyAgentTokenFile, variables: "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", note: "required with EKS Pod Identity",
+		help:   "The projected service account token for the agent, with the audience pods.eks.amazonaws.com.",
+		usedBy: byServe | byReady,
+	}}
+}
+
 func sessionSettings() []setting {
 	return []setting{{
-		key: keyTokenFile, flag: "token-file", variables: "AWS_WEB_IDENTITY_TOKEN_FILE", placeholder: "FILE", note: "required",
+		key: keyTokenFile, flag: "token-file", variables: "AWS_WEB_IDENTITY_TOKEN_FILE", placeholder: "FILE", note: "required with web identity",
 		help:   "The projected service account token.",
 		usedBy: byServe | byReady,
 	}, {
-		key: keyRoleARN, flag: "role-arn", variables: "AWS_ROLE_ARN", placeholder: "ARN", note: "required",
+		key: keyRoleARN, flag: "role-arn", variables: "AWS_ROLE_ARN", placeholder: "ARN", note: "required with web identity",
 		help:   "The IAM role.",
 		usedBy: byServe | byReady,
 	}, {
@@ -123,8 +144,8 @@ func sessionSettings() []setting {
 
 func stsSettings() []setting {
 	return []setting{{
-		key: keyRegion, flag: "region", variables: "AWS_REGION AWS_DEFAULT_REGION", placeholder: "REGION", note: "required unless --sts-endpoint is set",
-		help:   "The region whose STS is called. It must be in the partition of the role.",
+		key: keyRegion, flag: "region", variables: "AWS_REGION AWS_DEFAULT_REGION", placeholder: "REGION", note: "required with web identity, unless --sts-endpoint is set",
+		help:   "The region whose STS is called. It must be in the partition of the role. EKS Pod Identity needs it only for --imds-listen.",
 		usedBy: byServe | byReady,
 	}, {
 		key: keySTSEndpoint, flag: "sts-endpoint", variables: "AWS_ENDPOINT_URL_STS AWS_ENDPOINT_URL", placeholder: "URL", note: "the region's",

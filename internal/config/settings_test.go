@@ -34,16 +34,20 @@ func TestTable(t *testing.T) {
 	}
 }
 
-// Each command reads the settings that the table says it uses, and no other variable
-// except two that explain why settings are missing.
+// Each command reads the settings that the table says it uses, with one source or the
+// other, and no other variable.
 func TestCommandsReadWhatTheTableSays(t *testing.T) {
 	for command, by := range map[string]commands{Serve: byServe, Ready: byReady, LinkLocal: byLinkLocal} {
-		read := map[string]bool{"AWS_CONTAINER_CREDENTIALS_FULL_URI": true, "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": true}
-		want := map[string]bool{"AWS_CONTAINER_CREDENTIALS_FULL_URI": true, "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": true}
-		Load(Arguments{Command: command}, func(name string) string {
-			read[name] = true
-			return ""
-		}, nil)
+		read, want := map[string]bool{}, map[string]bool{}
+		for _, source := range []string{"", WebIdentity, PodIdentity} {
+			Load(Arguments{Command: command}, func(name string) string {
+				read[name] = true
+				if name == "SIDECAR_SOURCE" {
+					return source
+				}
+				return ""
+			}, nil)
+		}
 		for _, s := range settings() {
 			if s.usedBy&by == 0 || s.key == keyNoProxy { // net/http reads it
 				continue
@@ -89,11 +93,11 @@ func TestDefaultsAreValid(t *testing.T) {
 	}
 	required := 0
 	for _, s := range settings() {
-		if s.note != "required" {
+		if !strings.HasPrefix(s.note, "required") || s.key == keyRegion {
 			continue
 		}
 		required++
-		env := webhook()
+		env := environmentFor(s)
 		for variable := range strings.FieldsSeq(s.variables) {
 			delete(env, variable)
 		}
@@ -101,9 +105,17 @@ func TestDefaultsAreValid(t *testing.T) {
 			t.Errorf("without %s: %v", s.name(), err)
 		}
 	}
-	if required == 0 {
-		t.Error("no setting is required")
+	if required != 4 {
+		t.Errorf("%d settings are required", required)
 	}
+}
+
+// environmentFor returns an environment in which a setting has an effect.
+func environmentFor(s setting) map[string]string {
+	if s.key == keyAgentURL || s.key == keyAgentTokenFile {
+		return association()
+	}
+	return webhook()
 }
 
 // No error repeats the value of a setting that may be a secret, or a secret that was set
@@ -111,7 +123,7 @@ func TestDefaultsAreValid(t *testing.T) {
 func TestSecretsAreNotRepeated(t *testing.T) {
 	for _, s := range settings() {
 		for variable := range strings.FieldsSeq(s.variables) {
-			env := webhook()
+			env := environmentFor(s)
 			env[variable] = "hunter2\x00://"
 			if _, err := load(nil, env); s.secret && err == nil || s.secret && strings.Contains(err.Error(), "hunter2") {
 				t.Errorf("%s: %v", variable, err)

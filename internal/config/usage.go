@@ -15,16 +15,16 @@ const usageHead = `Usage: sidecar [FLAGS]          serve credentials until SIGTE
                                 and exit (an init container of user 0 that has the
                                 capability NET_ADMIN)
 
-Exchanges the pod's service account token for the credentials of its IAM role and
-serves them to programs whose AWS SDK cannot do that. In the container of such a
-program set
+Exchanges the pod's service account token for the credentials of its IAM role, at STS
+or at the EKS Pod Identity agent, and serves them to programs whose AWS SDK cannot do
+that. In the container of such a program set
 
     AWS_CONTAINER_CREDENTIALS_FULL_URI=http://%s%s
 
 A flag takes precedence over its environment variable. An empty variable counts as
-unset. Settings that may be secrets have no flag. A FILE is an absolute path. The
-AWS_CONTAINER_* variables in the sidecar's own environment are ignored: they are for
-clients.
+unset. Settings that may be secrets have no flag. A FILE is an absolute path. With
+web identity the AWS_CONTAINER_* variables in the sidecar's own environment are
+ignored: they are for clients.
 
 `
 
