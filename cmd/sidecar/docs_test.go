@@ -35,7 +35,7 @@ func TestReasonsDocument(t *testing.T) {
 // The metric has every code as a label value from the start.
 func TestReasonsAreTheLabels(t *testing.T) {
 	reg := prometheus.NewRegistry()
-	credentials.NewRefresher(nil, time.Hour, reasonCodes(), slog.New(slog.DiscardHandler), reg)
+	credentials.NewRefresher(nil, "STS", time.Hour, reasonCodes(), slog.New(slog.DiscardHandler), reg)
 	got := labels(t, reg, "irsa_sidecar_refreshes_total")
 	want := append(reasonCodes(), "success")
 	slices.Sort(want)

@@ -24,7 +24,7 @@ func TestIsNotReadyOnceItEnds(t *testing.T) {
 	}
 	log := newLogger(io.Discard, cfg.LogLevel)
 	reg := newRegistry(newLogWriter(io.Discard))
-	refresher := credentials.NewRefresher(newProvider(cfg, reg), cfg.Duration, reasonCodes(), log, reg)
+	refresher := credentials.NewRefresher(newProvider(cfg, reg), "STS", cfg.Duration, reasonCodes(), log, reg)
 	// The process ends, and the loop goes on: nothing else makes it unready.
 	process, end := context.WithCancel(t.Context())
 	defer end()

@@ -28,7 +28,7 @@ func serve(ctx context.Context, cfg *config.Config, log *slog.Logger, written *l
 		return err
 	}
 	reg := newRegistry(written)
-	refresher := credentials.NewRefresher(newProvider(cfg, reg), cfg.Duration, reasonCodes(), log, reg)
+	refresher := credentials.NewRefresher(newProvider(cfg, reg), "STS", cfg.Duration, reasonCodes(), log, reg)
 	watcher := token.NewWatcher(token.File(cfg.TokenFile), log, reg)
 	handlers := newHandlers(ctx, cfg, refresher, log, reg)
 

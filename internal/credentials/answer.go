@@ -20,13 +20,13 @@ func (r *Refresher) accept(fresh, old aws.Credentials) (aws.Credentials, error) 
 	fresh.Expires = r.believe(fresh.Expires, old.Expires, now)
 	switch {
 	case !isText(fresh.AccessKeyID) || !isText(fresh.SecretAccessKey) || !isText(fresh.SessionToken) || !fresh.CanExpire:
-		return fresh, newReason(codeInvalidResponse, "STS answered with incomplete credentials, which are not used")
+		return fresh, newReason(codeInvalidResponse, r.grantor+" answered with incomplete credentials, which are not used")
 	case !fresh.Expires.After(now):
-		return fresh, newReason(codeInvalidResponse, fmt.Sprintf("STS answered with credentials that expired at %s, and the time here is %s: check the clock of this node",
-			fresh.Expires.UTC().Format(time.RFC3339), now.UTC().Format(time.RFC3339)))
+		return fresh, newReason(codeInvalidResponse, fmt.Sprintf("%s answered with credentials that expired at %s, and the time here is %s: check the clock of this node",
+			r.grantor, fresh.Expires.UTC().Format(time.RFC3339), now.UTC().Format(time.RFC3339)))
 	case fresh.Expires.Before(old.Expires):
-		return fresh, newReason(codeInvalidResponse, fmt.Sprintf("STS answered with credentials that expire at %s, before the current ones, which expire at %s",
-			fresh.Expires.UTC().Format(time.RFC3339), old.Expires.UTC().Format(time.RFC3339)))
+		return fresh, newReason(codeInvalidResponse, fmt.Sprintf("%s answered with credentials that expire at %s, before the current ones, which expire at %s",
+			r.grantor, fresh.Expires.UTC().Format(time.RFC3339), old.Expires.UTC().Format(time.RFC3339)))
 	}
 	return fresh, nil
 }
@@ -44,7 +44,7 @@ func (r *Refresher) believe(granted, current, now time.Time) time.Time {
 		return granted
 	}
 	r.log.Warn("expiration is not believed", "expiration", granted.UTC(), "served", latest.UTC(), "requested", r.lifetime.String(),
-		"hint", "STS grants what is requested at most: check the clock of this node, --sts-endpoint, and whether a proxy answers in place of STS")
+		"hint", "they cannot last that long: check the clock of this node, --sts-endpoint, and whether something else answers in place of "+r.grantor)
 	return latest
 }
 

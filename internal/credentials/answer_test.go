@@ -47,7 +47,7 @@ func FuzzAnswer(f *testing.F) {
 		}
 		body = strings.ReplaceAll(body, placeholder, token)
 		client := sts.New(sts.Options{Endpoint: "http://sts.example", Transport: answering(status, contentType, body)}, prometheus.NewRegistry())
-		r := NewRefresher(nil, time.Hour, stsCodes(), slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+		r := NewRefresher(nil, "STS", time.Hour, stsCodes(), slog.New(slog.DiscardHandler), prometheus.NewRegistry())
 		got, err := exchange(t.Context(), client, token)
 		if err == nil {
 			if got, err = r.accept(got, aws.Credentials{}); err == nil && (!complete(got) || !got.Expires.After(time.Now()) || time.Until(got.Expires) > 2*time.Hour) {

@@ -48,7 +48,7 @@ func (l *loop) calls() []time.Time {
 func start(t *testing.T, answer func(ctx context.Context, call int) (aws.Credentials, error)) *loop {
 	t.Helper()
 	l := &loop{answer: answer}
-	l.Refresher = NewRefresher(aws.CredentialsProviderFunc(l.provide), time.Hour, stsCodes(),
+	l.Refresher = NewRefresher(aws.CredentialsProviderFunc(l.provide), "STS", time.Hour, stsCodes(),
 		slog.New(slog.NewJSONHandler(&l.log, nil)), prometheus.NewRegistry())
 	l.now = func() time.Time { return time.Now().Add(time.Duration(l.skew.Load())).Round(0) }
 	ctx, cancel := context.WithCancel(t.Context())

@@ -21,7 +21,7 @@ func TestLogHasEventsAndNoSecrets(t *testing.T) {
 		sleep(2 * time.Hour)
 		log := l.log.String()
 		for _, want := range []string{
-			`"level":"INFO","msg":"asking STS for the first credentials"`,
+			`"level":"INFO","msg":"asking for the first credentials"`,
 			`"level":"INFO","msg":"credentials refreshed"`,
 			`"level":"WARN","msg":"refresh failed","code":"AccessDenied","error":"Not authorized"`,
 			`"level":"ERROR","msg":"refresh failed"`, // once the credentials have expired

@@ -28,7 +28,7 @@ func newMetrics(codes []string, reg prometheus.Registerer) *metrics {
 		}),
 		nextAttempt: auto.NewGauge(prometheus.GaugeOpts{
 			Name: "irsa_sidecar_refresh_next_attempt_timestamp_seconds",
-			Help: "Unix time of the next scheduled call to STS.",
+			Help: "Unix time of the next scheduled attempt to obtain credentials.",
 		}),
 		refreshes: auto.NewCounterVec(prometheus.CounterOpts{
 			Name: "irsa_sidecar_refreshes_total",

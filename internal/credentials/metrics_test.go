@@ -57,7 +57,7 @@ func TestMetricsFollowSuccessAndFailure(t *testing.T) {
 
 func TestMetricsAreWellFormed(t *testing.T) {
 	reg := prometheus.NewRegistry()
-	NewRefresher(nil, time.Hour, stsCodes(), slog.New(slog.DiscardHandler), reg)
+	NewRefresher(nil, "STS", time.Hour, stsCodes(), slog.New(slog.DiscardHandler), reg)
 	problems, err := testutil.GatherAndLint(reg)
 	if err != nil || len(problems) > 0 {
 		t.Errorf("promlint: %v, %v", problems, err)

@@ -30,7 +30,7 @@ func TestAMonthLeavesNothingBehind(t *testing.T) {
 		defer srv.Close()
 		reg := prometheus.NewRegistry()
 		client := sts.New(sts.Options{Endpoint: "http://sts.example", Transport: ln.transport()}, reg)
-		r := NewRefresher(stscreds.NewWebIdentityRoleProvider(client, role, identity(token)), time.Hour, stsCodes(), slog.New(slog.DiscardHandler), reg)
+		r := NewRefresher(stscreds.NewWebIdentityRoleProvider(client, role, identity(token)), "STS", time.Hour, stsCodes(), slog.New(slog.DiscardHandler), reg)
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 

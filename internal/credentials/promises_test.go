@@ -214,7 +214,7 @@ func (w *trial) checkSaysWhy(err error) {
 	// Nothing failed: there are no credentials yet, or the clock jumped past their expiry.
 	message, since := "credentials have expired", min(time.Since(w.jumped), w.now().Sub(w.best.Expires))
 	if w.best.AccessKeyID == "" {
-		message, since = "asking STS for the first credentials", time.Hour
+		message, since = "asking for the first credentials", time.Hour
 	}
 	if since > 30*time.Second && w.lastLogged(message).Message == "" {
 		w.breaks("P7", "the log does not say %q", message)

@@ -39,7 +39,8 @@ const (
 // goroutine must run Run.
 type Refresher struct {
 	provider aws.CredentialsProvider
-	lifetime time.Duration // what provider requests
+	grantor  string        // whom provider asks, in messages
+	lifetime time.Duration // what provider requests, or the longest that it can get
 	codes    []string      // those that a reason can have
 	log      *slog.Logger
 	metrics  *metrics
@@ -66,13 +67,15 @@ func (s *snapshot) remaining(now time.Time) time.Duration {
 	return max(0, s.credentials.Expires.Sub(now))
 }
 
-// NewRefresher returns a Refresher of the credentials of provider, which requests that
-// lifetime. An error of provider may have one of codes as its ErrorCode; any other code
-// is reported as "other". The metrics are registered with reg.
-func NewRefresher(provider aws.CredentialsProvider, lifetime time.Duration, codes []string, log *slog.Logger, reg prometheus.Registerer) *Refresher {
+// NewRefresher returns a Refresher of the credentials of provider, which asks grantor for
+// that lifetime, or takes what there is and gets no longer one. An error of provider may
+// have one of codes as its ErrorCode; any other code is reported as "other". The metrics
+// are registered with reg.
+func NewRefresher(provider aws.CredentialsProvider, grantor string, lifetime time.Duration, codes []string, log *slog.Logger, reg prometheus.Registerer) *Refresher {
 	codes = slices.Compact(slices.Sorted(slices.Values(slices.Concat(codes, ownCodes()))))
 	r := &Refresher{
 		provider: provider,
+		grantor:  grantor,
 		lifetime: lifetime,
 		codes:    codes,
 		log:      log,
@@ -83,7 +86,7 @@ func NewRefresher(provider aws.CredentialsProvider, lifetime time.Duration, code
 		wake:     make(chan struct{}, 1),
 		recheck:  make(chan struct{}, 1),
 	}
-	r.state.Store(&snapshot{reason: newReason(codeOther, "STS has not answered the first request yet")})
+	r.state.Store(&snapshot{reason: newReason(codeOther, grantor+" has not answered the first request yet")})
 	return r
 }
 
@@ -136,7 +139,7 @@ func (r *Refresher) Run(ctx context.Context) error {
 		short    bool      // the log says that the credentials are short-lived
 		lastCall time.Time // the end of the last call that reached STS
 	)
-	r.log.Info("asking STS for the first credentials")
+	r.log.Info("asking for the first credentials")
 	for ctx.Err() == nil {
 		r.warnExpired()
 		why := r.refresh(ctx)
@@ -232,7 +235,7 @@ func (r *Refresher) warnExpired() {
 	s := r.state.Load()
 	if s.reason == nil && s.remaining(r.now()) == 0 {
 		r.log.Warn("credentials have expired", "expiration", s.credentials.Expires.UTC(),
-			"hint", "they should have been refreshed before: the clock of this node jumped, the node was suspended, or STS grants only a few seconds")
+			"hint", "they should have been refreshed before: the clock of this node jumped, the node was suspended, or "+r.grantor+" grants only a few seconds")
 	}
 }
 
@@ -241,7 +244,7 @@ func (r *Refresher) warnShort(lifetime time.Duration, known bool) bool {
 	short := lifetime < shortLifetime
 	if short && !known {
 		r.log.Warn("credentials are short-lived", "lifetime", lifetime.Round(time.Second).String(), "requested", r.lifetime.String(),
-			"hint", "less than 15 minutes can be left when they are refreshed, and then some SDKs ask at every call: use a --duration of 45m or more, and check the clock")
+			"hint", "less than 15 minutes can be left when they are refreshed, and then some SDKs ask at every call: check the clock, and with web identity use a --duration of 45m or more")
 	}
 	return short
 }

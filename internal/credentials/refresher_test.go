@@ -163,7 +163,7 @@ func TestACancelledAttemptIsNotPublished(t *testing.T) {
 			return aws.Credentials{}, ctx.Err()
 		})
 		var log bytes.Buffer
-		r := NewRefresher(refusing, time.Hour, stsCodes(), slog.New(slog.NewJSONHandler(&log, nil)), prometheus.NewRegistry())
+		r := NewRefresher(refusing, "STS", time.Hour, stsCodes(), slog.New(slog.NewJSONHandler(&log, nil)), prometheus.NewRegistry())
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 		defer cancel()
 		if err := r.Run(ctx); err != nil || calls != 2 {
@@ -188,7 +188,7 @@ func TestStopsWhileSTSHangs(t *testing.T) {
 			<-ctx.Done()
 			return aws.Credentials{}, ctx.Err()
 		})
-		r := NewRefresher(hanging, time.Hour, stsCodes(), slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+		r := NewRefresher(hanging, "STS", time.Hour, stsCodes(), slog.New(slog.DiscardHandler), prometheus.NewRegistry())
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		began := time.Now()

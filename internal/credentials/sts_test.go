@@ -26,7 +26,7 @@ func TestRequestIDIsOnlyInTheLog(t *testing.T) {
 		return exchange(ctx, sts.New(sts.Options{Endpoint: srv.URL}, prometheus.NewRegistry()), issuer.Token(standin.Claims{}))
 	})
 	var log bytes.Buffer
-	r := NewRefresher(provider, time.Hour, stsCodes(), slog.New(slog.NewJSONHandler(&log, nil)), prometheus.NewRegistry())
+	r := NewRefresher(provider, "STS", time.Hour, stsCodes(), slog.New(slog.NewJSONHandler(&log, nil)), prometheus.NewRegistry())
 	why := r.refresh(t.Context())
 	r.logFailure(why, 1, 0, time.Second)
 	if why.code != "AccessDenied" || why.requestID == "" || strings.Contains(why.Error(), why.requestID) {
@@ -48,7 +48,7 @@ func TestRefresherWithRealClient(t *testing.T) {
 	reg := prometheus.NewRegistry()
 	provider := stscreds.NewWebIdentityRoleProvider(sts.New(sts.Options{Endpoint: srv.URL}, reg), role,
 		stscreds.IdentityTokenFile(volume.Path("token")), func(o *stscreds.WebIdentityRoleOptions) { o.RoleSessionName = "pod-1" })
-	r := NewRefresher(provider, time.Hour, stsCodes(), slog.New(slog.DiscardHandler), reg)
+	r := NewRefresher(provider, "STS", time.Hour, stsCodes(), slog.New(slog.DiscardHandler), reg)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error)
 	go func() { done <- r.Run(ctx) }()

@@ -106,7 +106,7 @@ func newTrial(t *testing.T, seed uint64, late bool) *trial {
 	provider := stscreds.NewWebIdentityRoleProvider(client, role, w, func(o *stscreds.WebIdentityRoleOptions) {
 		o.RoleSessionName, o.Duration = "pod-1", time.Hour
 	})
-	w.Refresher = NewRefresher(w.recording(provider), time.Hour, stsCodes(), slog.New(slog.NewJSONHandler(w, nil)), w.reg)
+	w.Refresher = NewRefresher(w.recording(provider), "STS", time.Hour, stsCodes(), slog.New(slog.NewJSONHandler(w, nil)), w.reg)
 	w.now = func() time.Time { return time.Now().Add(time.Duration(w.wallAhead.Load())).Round(0) }
 	w.random = rand.New(rand.NewPCG(seed, 0)).Float64
 	ctx, cancel := context.WithCancel(context.Background())
