@@ -8,11 +8,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"irsa-sidecar/internal/credentials"
+	"irsa-sidecar/internal/config"
 	"irsa-sidecar/internal/server"
 	"irsa-sidecar/internal/sts"
 	"irsa-sidecar/test/golden"
@@ -20,27 +19,34 @@ import (
 
 const troubleshooting = "../../docs/troubleshooting.md"
 
-// The table of reason codes in the document is generated from the code.
+// The tables of reason codes in the document are generated from the code.
 func TestReasonsDocument(t *testing.T) {
+	golden.Section(t, troubleshooting, "reason codes", reasonsTable(config.WebIdentity))
+	golden.Section(t, troubleshooting, "reason codes with EKS Pod Identity", reasonsTable(config.PodIdentity))
+}
+
+func reasonsTable(source string) string {
 	var b strings.Builder
 	b.WriteString("| code | cause | fix |\n|---|---|---|\n")
-	all := reasons()
+	all := reasons(source)
 	slices.SortStableFunc(all, func(a, b sts.Reason) int { return strings.Compare(strings.ToLower(a.Code), strings.ToLower(b.Code)) })
 	for _, reason := range all {
 		fmt.Fprintf(&b, "| `%s` | %s | %s. |\n", reason.Code, reason.Cause, strings.ToUpper(reason.Fix[:1])+reason.Fix[1:])
 	}
-	golden.Section(t, troubleshooting, "reason codes", b.String())
+	return b.String()
 }
 
 // The metric has every code as a label value from the start.
 func TestReasonsAreTheLabels(t *testing.T) {
-	reg := prometheus.NewRegistry()
-	credentials.NewRefresher(nil, "STS", time.Hour, reasonCodes(), slog.New(slog.DiscardHandler), reg)
-	got := labels(t, reg, "irsa_sidecar_refreshes_total")
-	want := append(reasonCodes(), "success")
-	slices.Sort(want)
-	if !slices.Equal(got, want) {
-		t.Errorf("the metric has the results\n%q\nand the reasons are\n%q", got, want)
+	for _, source := range []string{config.WebIdentity, config.PodIdentity} {
+		reg := prometheus.NewRegistry()
+		newRefresher(&config.Config{Source: source}, slog.New(slog.DiscardHandler), reg)
+		got := labels(t, reg, "irsa_sidecar_refreshes_total")
+		want := append(reasonCodes(source), "success")
+		slices.Sort(want)
+		if !slices.Equal(got, want) {
+			t.Errorf("with %s the metric has the results\n%q\nand the reasons are\n%q", source, got, want)
+		}
 	}
 }
 

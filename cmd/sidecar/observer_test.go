@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"irsa-sidecar/internal/config"
 	"irsa-sidecar/test/standin"
 )
 
@@ -215,7 +216,7 @@ func reasonIn(a answer) string {
 	err := json.Unmarshal(a.body, &document)
 	code, why, _ := strings.Cut(document["message"], ": ")
 	if a.err != nil || a.status != http.StatusServiceUnavailable || err != nil ||
-		len(document) != 2 || document["code"] != "CredentialsUnavailable" || !slices.Contains(reasonCodes(), code) || why == "" {
+		len(document) != 2 || document["code"] != "CredentialsUnavailable" || !slices.Contains(reasonCodes(config.WebIdentity), code) || why == "" {
 		return ""
 	}
 	return document["message"]

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"irsa-sidecar/internal/config"
-	"irsa-sidecar/internal/credentials"
 	"irsa-sidecar/internal/token"
 )
 
@@ -24,7 +23,7 @@ func TestIsNotReadyOnceItEnds(t *testing.T) {
 	}
 	log := newLogger(io.Discard, cfg.LogLevel)
 	reg := newRegistry(newLogWriter(io.Discard))
-	refresher := credentials.NewRefresher(newProvider(cfg, reg), "STS", cfg.Duration, reasonCodes(), log, reg)
+	refresher := newRefresher(cfg, log, reg)
 	// The process ends, and the loop goes on: nothing else makes it unready.
 	process, end := context.WithCancel(t.Context())
 	defer end()

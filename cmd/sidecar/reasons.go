@@ -1,14 +1,23 @@
 package main
 
 import (
+	"irsa-sidecar/internal/config"
+	"irsa-sidecar/internal/podidentity"
 	"irsa-sidecar/internal/sts"
 	"irsa-sidecar/internal/token"
 )
 
-// reasons returns every reason why a refresh can fail. The labels of metrics and
-// docs/troubleshooting.md are made from it.
-func reasons() []sts.Reason {
-	return append(sts.Reasons(), sts.Reason{
+// reasons returns every reason why a refresh from a source can fail. The labels of metrics
+// and docs/troubleshooting.md are made from it.
+func reasons(source string) []sts.Reason {
+	all := sts.Reasons()
+	if source == config.PodIdentity {
+		all = nil
+		for _, reason := range podidentity.Reasons() {
+			all = append(all, sts.Reason(reason))
+		}
+	}
+	return append(all, sts.Reason{
 		Code:  token.Code,
 		Cause: "The token file does not exist, cannot be read, or does not hold a token. The sidecar waits for it.",
 		Fix:   "do what the message says; it names the file",
@@ -16,8 +25,8 @@ func reasons() []sts.Reason {
 }
 
 // reasonCodes returns the codes of reasons.
-func reasonCodes() (codes []string) {
-	for _, reason := range reasons() {
+func reasonCodes(source string) (codes []string) {
+	for _, reason := range reasons(source) {
 		codes = append(codes, reason.Code)
 	}
 	return codes

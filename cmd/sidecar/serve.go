@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
-	"github.com/aws/aws-sdk-go-v2/service/sts/types"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"golang.org/x/sync/errgroup"
@@ -15,7 +13,6 @@ import (
 	"irsa-sidecar/internal/config"
 	"irsa-sidecar/internal/credentials"
 	"irsa-sidecar/internal/listen"
-	"irsa-sidecar/internal/sts"
 	"irsa-sidecar/internal/token"
 )
 
@@ -28,12 +25,11 @@ func serve(ctx context.Context, cfg *config.Config, log *slog.Logger, written *l
 		return err
 	}
 	reg := newRegistry(written)
-	refresher := credentials.NewRefresher(newProvider(cfg, reg), "STS", cfg.Duration, reasonCodes(), log, reg)
+	refresher := newRefresher(cfg, log, reg)
 	watcher := token.NewWatcher(token.File(cfg.TokenFile), log, reg)
 	handlers := newHandlers(ctx, cfg, refresher, log, reg)
 
-	log.Info("sidecar started", append(listeners.attributes(),
-		"role_arn", cfg.Role.String(), "session_name", cfg.SessionName, "region", cfg.STS.Region, "build", readBuild().String())...)
+	log.Info("sidecar started", slices.Concat(listeners.attributes(), sourceAttributes(cfg), []any{"build", readBuild().String()})...)
 	warn(cfg, log)
 	g, gctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return refresher.Run(gctx) })
@@ -68,27 +64,6 @@ func warn(cfg *config.Config, log *slog.Logger) {
 		log.Warn("the instance metadata endpoint is open to every container of the pod",
 			"hint", "its clients can send neither an authorization token nor a secret path: to keep containers out, leave out --imds-listen")
 	}
-}
-
-// newProvider returns the provider that calls STS.
-func newProvider(cfg *config.Config, reg prometheus.Registerer) aws.CredentialsProvider {
-	client := sts.New(sts.Options{
-		Region:       cfg.STS.Region,
-		Endpoint:     cfg.STS.Endpoint,
-		UseFIPS:      cfg.STS.UseFIPS,
-		UseDualStack: cfg.STS.UseDualStack,
-		Transport:    sts.NewTransport(cfg.STS.RootCAs),
-	}, reg)
-	return stscreds.NewWebIdentityRoleProvider(client, cfg.Role.String(), token.File(cfg.TokenFile), func(o *stscreds.WebIdentityRoleOptions) {
-		o.RoleSessionName = cfg.SessionName
-		o.Duration = cfg.Duration
-		if cfg.Policy != "" {
-			o.Policy = &cfg.Policy
-		}
-		for _, policy := range cfg.PolicyARNs {
-			o.PolicyARNs = append(o.PolicyARNs, types.PolicyDescriptorType{Arn: &policy})
-		}
-	})
 }
 
 // readiness returns nil while there are credentials to serve and ctx, whose end is the

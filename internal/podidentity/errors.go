@@ -1,6 +1,7 @@
 package podidentity
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -47,14 +48,18 @@ func explainTransport(ctx context.Context, err error) *Error {
 }
 
 // refusal matches the text of an error of EKS that the agent passes on, with the ID of the
-// request, which may be missing, and the code.
-var refusal = regexp.MustCompile(`^(?:\[([0-9A-Za-z-]{0,64})\]: )?\(([A-Za-z]{1,64})\): `)
+// request, which may be missing, and the code. Nothing that it matches can be a secret.
+const refusal = `^(?:\[([0-9a-f-]{36})?\]: )?\(([A-Z][A-Za-z]{0,40}Exception)\): `
 
 // explainStatus explains an answer that is not a success.
 func explainStatus(status int, body []byte) *Error {
 	raw, requestID := "", ""
-	if match := refusal.FindSubmatch(body); match != nil {
+	if match := regexp.MustCompile(refusal).FindSubmatch(body); match != nil {
 		requestID, raw = string(match[1]), string(match[2])
+	}
+	// The agent looks at the expiry itself, and says so in words only.
+	if raw == "" && status == http.StatusBadRequest && bytes.Contains(body, []byte("token is expired")) {
+		raw = codeExpired
 	}
 	what := fmt.Sprintf("the agent answered HTTP %d", status)
 	if raw != "" {

@@ -61,12 +61,13 @@ func Reasons() []Reason {
 		Fix:   addOn,
 	}, {
 		Code:  codeInvalidResponse,
-		Cause: "The answer is not one of the agent, or its credentials are incomplete, expired, or expire before the current ones.",
-		Fix:   "find out what else answers at the agent's address, and check the clock of the node",
+		Cause: "The answer is not one of the agent, or its credentials are incomplete, expired, or expire before the current ones. HTTP 404: the path of the agent's URL is wrong.",
+		Fix:   "check that AWS_CONTAINER_CREDENTIALS_FULL_URI ends with /v1/credentials, find out what else answers at the agent's address, and check the clock of the node",
 	}, {
-		Code:  codeOther,
-		Cause: "Any other error of the agent or of EKS Auth, or an outage of it (HTTP 5xx). Right after the start: the agent has not answered yet.",
-		Fix:   "read the agent's log (kubectl logs -n kube-system -l app.kubernetes.io/name=eks-pod-identity-agent), and check the AWS Health Dashboard for EKS",
+		Code: codeOther,
+		Cause: "Any other error of the agent or of EKS Auth, or an outage of it (HTTP 5xx). Right after the start: the agent has not answered yet. " +
+			"With \"credentials expired at\": the clock jumped or the node was suspended, and the sidecar is requesting new ones.",
+		Fix: "read the agent's log (kubectl logs -n kube-system -l app.kubernetes.io/name=eks-pod-identity-agent), and check the AWS Health Dashboard for EKS",
 	}}
 }
 

@@ -16,7 +16,7 @@ import (
 // is empty has no page: programs believe what they read, such as the zone that they place
 // replicas by.
 type Instance struct {
-	Role   arn.ARN
+	Role   arn.ARN // without an account: that of the credentials
 	Region string
 	Zone   string // the availability zone of the node
 	ID     string // made up: there is no instance
@@ -47,7 +47,7 @@ func (i Instance) pages(provider Provider, fail failer, log *slog.Logger, metric
 		}
 	}
 	paths := map[string]http.Handler{
-		"/latest/dynamic/instance-identity/document": text(metrics, "application/json", string(InstanceIdentity(i))),
+		"/latest/dynamic/instance-identity/document": i.identity(provider, metrics),
 	}
 	for directory, names := range listings(maps.Keys(pages)) {
 		paths[strings.TrimSuffix(metadataPath+directory, "/")] = text(metrics, "text/plain", names)
@@ -56,6 +56,20 @@ func (i Instance) pages(provider Provider, fail failer, log *slog.Logger, metric
 		paths[metadataPath+page] = handler
 	}
 	return paths
+}
+
+// identity answers with the identity document. It never waits for credentials: programs
+// that ask for their region need none.
+func (i Instance) identity(provider Provider, metrics *Metrics) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		account := i.Role.AccountID
+		if account == "" {
+			if credentials, err := provider.Current(); err == nil {
+				account = credentials.AccountID
+			}
+		}
+		text(metrics, "application/json", string(InstanceIdentity(i, account))).ServeHTTP(w, r)
+	})
 }
 
 // listings returns the names of what each directory above the pages has, in lines; those

@@ -17,17 +17,22 @@ type Renderer func(aws.Credentials) []byte
 
 // ContainerCredentials renders the answer of the container credentials endpoint as the
 // agent of ECS does: these fields and no other, because the SDK for .NET fails on a field
-// that it does not know (AWSSDK.Core 3.3 to 3.7, SecurityCredentials).
+// that it does not know (AWSSDK.Core 3.3 to 3.7, SecurityCredentials). A role that is not
+// known, which has no account, is left out: no SDK needs it.
 // https://docs.aws.amazon.com/sdkref/latest/guide/feature-container-credentials.html
 func ContainerCredentials(role arn.ARN) Renderer {
+	known := role.String()
+	if role.AccountID == "" {
+		known = ""
+	}
 	return func(c aws.Credentials) []byte {
 		body, _ := json.Marshal(struct { // strings can always be marshalled
-			RoleARN         string `json:"RoleArn"`
+			RoleARN         string `json:"RoleArn,omitempty"`
 			AccessKeyID     string `json:"AccessKeyId"`
 			SecretAccessKey string
 			Token           string
 			Expiration      string
-		}{role.String(), c.AccessKeyID, c.SecretAccessKey, c.SessionToken, timestamp(c.Expires)})
+		}{known, c.AccessKeyID, c.SecretAccessKey, c.SessionToken, timestamp(c.Expires)})
 		return body
 	}
 }
@@ -78,21 +83,23 @@ func ExtendedCredentials(role arn.ARN) Renderer {
 }
 
 // InstanceProfile renders iam/info of the instance metadata service, as for an instance
-// whose profile has the name of role. Some programs take their account from it. There
-// is no profile, so its id is empty.
+// whose profile has the name of role. Some programs take their account from it: if role
+// has none, it is that of the credentials. There is no profile, so its id is empty.
 func InstanceProfile(role arn.ARN) Renderer {
 	profile := role
 	profile.Resource = "instance-profile/" + path.Base(role.Resource)
-	return func(aws.Credentials) []byte {
+	return func(c aws.Credentials) []byte {
+		profile := profile
+		profile.AccountID = cmp.Or(role.AccountID, c.AccountID)
 		return lines(field{"Code", "Success"}, field{"LastUpdated", timestamp(time.Now())},
 			field{"InstanceProfileArn", profile.String()}, field{"InstanceProfileId", ""})
 	}
 }
 
-// InstanceIdentity renders the identity document, whose account is that of the role:
+// InstanceIdentity renders the identity document. What is empty is left out.
 // https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instance-identity-documents.html
-func InstanceIdentity(i Instance) []byte {
-	fields := []field{{"accountId", i.Role.AccountID}, {"availabilityZone", i.Zone}, {"region", i.Region}}
+func InstanceIdentity(i Instance, account string) []byte {
+	fields := []field{{"accountId", account}, {"availabilityZone", i.Zone}, {"region", i.Region}}
 	return lines(slices.DeleteFunc(fields, func(f field) bool { return f[1] == "" })...)
 }
 

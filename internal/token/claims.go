@@ -9,12 +9,15 @@ import (
 )
 
 // Claims are the four claims of a token that STS compares with the trust policy of the
-// role and with its OIDC provider. Nothing here is verified.
+// role and with its OIDC provider, and two that join CloudTrail with the audit log of the
+// cluster. Nothing here is verified.
 type Claims struct {
 	Issuer   string
 	Subject  string
 	Audience []string
 	Expiry   time.Time
+	ID       string
+	Node     string // the name of the pod's node
 }
 
 // maxExpiry is the last second that RFC 3339 can write.
@@ -37,11 +40,15 @@ func ParseClaims(jwt []byte) (Claims, error) {
 		Subject  string      `json:"sub"`
 		Audience audience    `json:"aud"`
 		Expiry   json.Number `json:"exp"`
+		ID       string      `json:"jti"`
+
+		// https://github.com/kubernetes/kubernetes/blob/master/pkg/serviceaccount/claims.go
+		Kubernetes struct{ Node struct{ Name string } } `json:"kubernetes.io"`
 	}
 	if err := json.Unmarshal(payload, &c); err != nil {
 		return Claims{}, errors.New("claims are not the JSON object of a JWT")
 	}
-	claims := Claims{Issuer: c.Issuer, Subject: c.Subject, Audience: c.Audience}
+	claims := Claims{Issuer: c.Issuer, Subject: c.Subject, Audience: c.Audience, ID: c.ID, Node: c.Kubernetes.Node.Name}
 	if c.Expiry != "" {
 		exp, err := c.Expiry.Float64()
 		if err != nil || exp < 0 || exp > maxExpiry {

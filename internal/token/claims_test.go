@@ -32,8 +32,11 @@ func TestParseClaims(t *testing.T) {
 				Subject:  "system:serviceaccount:shop:cart",
 				Audience: []string{"sts.amazonaws.com"},
 				Expiry:   issued.Add(time.Hour).Local(),
+				ID:       "fixed",
+				Node:     "ip-10-0-1-23.ec2.internal",
 			},
 		},
+		{name: "jti and node", jwt: withPayload(`{"jti":"a-b","kubernetes.io":{"namespace":"x","node":{"name":"n","uid":"u"}}}`), want: Claims{ID: "a-b", Node: "n"}},
 		{name: "audience is one string", jwt: withPayload(`{"aud":"x"}`), want: Claims{Audience: []string{"x"}}},
 		{name: "fraction of a second", jwt: withPayload(`{"exp":10.9}`), want: Claims{Expiry: time.Unix(10, 0)}},
 		{name: "no claims", jwt: withPayload(`{}`), want: Claims{}},
@@ -53,6 +56,9 @@ func TestParseClaims(t *testing.T) {
 					t.Fatalf("got %v, %v, want error %q", got, err, tt.err)
 				}
 				return
+			}
+			if tt.want.ID == "fixed" && len(got.ID) == 36 {
+				got.ID = "fixed" // it is random
 			}
 			if err != nil || !reflect.DeepEqual(got, tt.want) {
 				t.Errorf("got %+v, %v\nwant %+v", got, err, tt.want)

@@ -20,6 +20,7 @@ const Code = "token"
 
 // maxLength is the longest WebIdentityToken that STS accepts, in characters:
 // https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRoleWithWebIdentity.html
+// Nobody says how long one for EKS Pod Identity may be; it has the same claims.
 const maxLength = 20_000
 
 // maxFileSize leaves room for white space around the longest token.
@@ -34,7 +35,7 @@ type File string
 //
 // It returns what the file holds, without white space around it, if that can be a token:
 // a JWT in compact form (RFC 7519, three base64url segments) of at most 20,000
-// characters. Whether it is a good one is for STS to judge. Otherwise the error says what
+// characters. Whether it is a good one is for the receiver to judge. Otherwise the error says what
 // is wrong and what to do, never what the file holds; its ErrorCode is Code.
 func (f File) GetIdentityToken() ([]byte, error) {
 	raw, err := f.read()
@@ -65,7 +66,7 @@ func explain(err error) error {
 	case errors.Is(err, errNotRegular):
 		return fmt.Errorf("%w: name the file in the projected volume, not its directory", err)
 	case errors.Is(err, fs.ErrNotExist):
-		return errors.New("does not exist: mount a projected volume with a serviceAccountToken source (audience sts.amazonaws.com) there, or correct the setting")
+		return errors.New("does not exist: mount a projected volume with a serviceAccountToken source there (audience sts.amazonaws.com, for EKS Pod Identity pods.eks.amazonaws.com), or correct the setting")
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("is not readable for user id %d: set fsGroup in the pod's securityContext", os.Getuid())
 	}
@@ -81,7 +82,7 @@ func plausible(raw []byte) error {
 		return errors.New("is empty")
 	}
 	if len(raw) > maxLength {
-		return fmt.Errorf("holds %d characters, STS accepts at most %d", len(raw), maxLength)
+		return fmt.Errorf("holds %d characters, at most %d are accepted", len(raw), maxLength)
 	}
 	segments := bytes.Split(raw, []byte("."))
 	if len(segments) != 3 {

@@ -23,7 +23,7 @@ func TestGetIdentityToken(t *testing.T) {
 		{name: "a real token", content: good, want: good},
 		{name: "white space around it", content: " \n" + good + "\r\n\n", want: good},
 		{name: "longest", content: strings.Replace(longest, "a.", "ab.", 1)[:maxLength], want: strings.Replace(longest, "a.", "ab.", 1)[:maxLength]},
-		{name: "too long", content: "aa.bb." + strings.Repeat("c", maxLength), want: "STS accepts at most 20000", fails: true},
+		{name: "too long", content: "aa.bb." + strings.Repeat("c", maxLength), want: "at most 20000 are accepted", fails: true},
 		{name: "huge", content: strings.Repeat("x", 1<<20), want: "more than 21000 bytes", fails: true},
 		{name: "empty", content: "", want: "is empty", fails: true},
 		{name: "only white space", content: " \n ", want: "is empty", fails: true},

@@ -131,15 +131,15 @@ func (w *Watcher) describe(raw []byte) time.Time {
 		return time.Time{}
 	}
 	w.log.Info("token loaded", "issuer", claims.Issuer, "subject", claims.Subject,
-		"audience", claims.Audience, "expiration", claims.Expiry.UTC())
+		"audience", claims.Audience, "expiration", claims.Expiry.UTC(), "jti", claims.ID, "node", claims.Node)
 	if !claims.Expiry.IsZero() {
 		w.metrics.expiration.Set(float64(claims.Expiry.Unix()))
 	}
 	return claims.Expiry
 }
 
-// warnIfExpired logs, once for each token, that it has expired. It is sent to STS anyway,
-// whose clock decides.
+// warnIfExpired logs, once for each token, that it has expired. It is sent anyway: the
+// clock of the receiver decides.
 func (w *Watcher) warnIfExpired(now time.Time) {
 	if w.last.expired || w.last.expiry.IsZero() || now.Before(w.last.expiry) {
 		return

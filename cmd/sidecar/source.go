@@ -1,0 +1,60 @@
+package main
+
+import (
+	"log/slog"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
+	"github.com/aws/aws-sdk-go-v2/service/sts/types"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"irsa-sidecar/internal/config"
+	"irsa-sidecar/internal/credentials"
+	"irsa-sidecar/internal/podidentity"
+	"irsa-sidecar/internal/sts"
+	"irsa-sidecar/internal/token"
+)
+
+// longestSession is the longest that a role allows; how long one of EKS Pod Identity is
+// cannot be chosen: https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_update-role-settings.html
+const longestSession = 12 * time.Hour
+
+// newRefresher returns the refresher of the credentials of the source.
+func newRefresher(cfg *config.Config, log *slog.Logger, reg prometheus.Registerer) *credentials.Refresher {
+	codes := reasonCodes(cfg.Source)
+	if cfg.Source == config.PodIdentity {
+		agent := podidentity.New(cfg.AgentURL, token.File(cfg.TokenFile))
+		return credentials.NewRefresher(agent, "the EKS Pod Identity agent", longestSession, codes, log, reg)
+	}
+	return credentials.NewRefresher(newProvider(cfg, reg), "STS", cfg.Duration, codes, log, reg)
+}
+
+// sourceAttributes says in the log where credentials come from.
+func sourceAttributes(cfg *config.Config) []any {
+	if cfg.Source == config.PodIdentity {
+		return []any{"source", cfg.Source, "agent", cfg.AgentURL, "region", cfg.STS.Region}
+	}
+	return []any{"source", cfg.Source, "role_arn", cfg.Role.String(), "session_name", cfg.SessionName, "region", cfg.STS.Region}
+}
+
+// newProvider returns the provider that calls STS.
+func newProvider(cfg *config.Config, reg prometheus.Registerer) aws.CredentialsProvider {
+	client := sts.New(sts.Options{
+		Region:       cfg.STS.Region,
+		Endpoint:     cfg.STS.Endpoint,
+		UseFIPS:      cfg.STS.UseFIPS,
+		UseDualStack: cfg.STS.UseDualStack,
+		Transport:    sts.NewTransport(cfg.STS.RootCAs),
+	}, reg)
+	return stscreds.NewWebIdentityRoleProvider(client, cfg.Role.String(), token.File(cfg.TokenFile), func(o *stscreds.WebIdentityRoleOptions) {
+		o.RoleSessionName = cfg.SessionName
+		o.Duration = cfg.Duration
+		if cfg.Policy != "" {
+			o.Policy = &cfg.Policy
+		}
+		for _, policy := range cfg.PolicyARNs {
+			o.PolicyARNs = append(o.PolicyARNs, types.PolicyDescriptorType{Arn: &policy})
+		}
+	})
+}
