@@ -24,7 +24,7 @@ const longestSession = 12 * time.Hour
 func newRefresher(cfg *config.Config, log *slog.Logger, reg prometheus.Registerer) *credentials.Refresher {
 	codes := reasonCodes(cfg.Source)
 	if cfg.Source == config.PodIdentity {
-		agent := podidentity.New(cfg.AgentURL, token.File(cfg.TokenFile))
+		agent := podidentity.New(cfg.AgentURL, token.File(cfg.TokenFile), podidentity.NewTransport())
 		return credentials.NewRefresher(agent, "the EKS Pod Identity agent", longestSession, codes, log, reg)
 	}
 	return credentials.NewRefresher(newProvider(cfg, reg), "STS", cfg.Duration, codes, log, reg)

@@ -31,18 +31,23 @@ type Agent struct {
 	client *http.Client
 }
 
-// New returns the agent at url, to which the token proves who asks. It is asked directly,
-// never through a proxy.
-func New(url string, token stscreds.IdentityTokenRetriever) *Agent {
+// New returns the agent at url, to which the token proves who asks.
+func New(url string, token stscreds.IdentityTokenRetriever, transport http.RoundTripper) *Agent {
 	return &Agent{url: url, token: token, client: &http.Client{
-		Transport: &http.Transport{
-			DisableKeepAlives:      true, // the next call is hours away
-			DisableCompression:     true,
-			MaxResponseHeaderBytes: maxHeader,
-		},
+		Transport: transport,
 		// A redirect is an answer: the token goes nowhere else.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
+}
+
+// NewTransport returns a transport that bounds the headers of answers and knows no proxy:
+// what is at a link-local address is on this node.
+func NewTransport() *http.Transport {
+	return &http.Transport{
+		DisableKeepAlives:      true, // the next call is most of an hour away
+		DisableCompression:     true,
+		MaxResponseHeaderBytes: maxHeader,
+	}
 }
 
 // Retrieve makes one call, without retries, as long as ctx allows. The agent answers from a
@@ -79,7 +84,7 @@ func (a *Agent) Retrieve(ctx context.Context) (aws.Credentials, error) {
 // parse returns the credentials of an answer. Whether they are complete and worth having is
 // for the caller to check.
 func parse(body []byte) (aws.Credentials, error) {
-	var answer struct{ AccessKeyID, SecretAccessKey, Token, AccountID, Expiration string } // keys match in any case
+	var answer struct{ AccessKeyID, SecretAccessKey, Token, AccountID, Expiration string } // keys match in any case: AccessKeyId
 	if json.Unmarshal(body, &answer) != nil {
 		return aws.Credentials{}, newError(codeInvalidResponse, "the agent answered what is not credentials")
 	}

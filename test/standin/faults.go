@@ -9,13 +9,48 @@ import (
 	"net/http"
 	"regexp"
 	"strconv"
+	"sync"
 	"time"
 )
 
-// Fault changes the answer to an AssumeRoleWithWebIdentity request. It is given
-// the handler that answers as AWS would, which it may call, and returns the
-// handler to use instead. The request's body is buffered and can be read again.
+// Fault changes the answer to a request for credentials. It is given the handler
+// that answers as AWS would, which it may call, and returns the handler to use
+// instead. The request's body is buffered and can be read again.
 type Fault func(next http.Handler) http.Handler
+
+// faults are those that a stand-in is to answer requests for credentials with.
+type faults struct {
+	faultsMu sync.Mutex // guards the fields below
+	next     []Fault
+	always   Fault
+}
+
+// Next queues faults for the next requests for credentials, one each; nil means a
+// normal answer. Queued faults take precedence over Always.
+func (f *faults) Next(faults ...Fault) {
+	f.faultsMu.Lock()
+	defer f.faultsMu.Unlock()
+	f.next = append(f.next, faults...)
+}
+
+// Always applies the fault to every request for credentials until Always(nil) is
+// called.
+func (f *faults) Always(fault Fault) {
+	f.faultsMu.Lock()
+	defer f.faultsMu.Unlock()
+	f.always = fault
+}
+
+// take returns the fault for the next request, nil if there is none.
+func (f *faults) take() Fault {
+	f.faultsMu.Lock()
+	defer f.faultsMu.Unlock()
+	fault := f.always
+	if len(f.next) > 0 {
+		fault, f.next = f.next[0], f.next[1:]
+	}
+	return fault
+}
 
 func instead(f http.HandlerFunc) Fault {
 	return func(http.Handler) http.Handler { return f }

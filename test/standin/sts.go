@@ -82,8 +82,8 @@ type STS struct {
 	audiences   map[string]bool
 	issued      []Credentials
 	requests    []Request
-	next        []Fault
-	always      Fault
+
+	faults
 }
 
 // NewSTS returns the STS of an account that has an OIDC provider for each issuer
@@ -145,22 +145,6 @@ func (s *STS) SetSessionTokenLength(n int) {
 	s.tokenLength = n
 }
 
-// Next queues faults for the next AssumeRoleWithWebIdentity requests, one each;
-// nil means a normal answer. Queued faults take precedence over Always.
-func (s *STS) Next(faults ...Fault) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.next = append(s.next, faults...)
-}
-
-// Always applies the fault to every AssumeRoleWithWebIdentity request until
-// Always(nil) is called.
-func (s *STS) Always(fault Fault) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.always = fault
-}
-
 // Requests returns the AssumeRoleWithWebIdentity requests received so far, in
 // order, including those that are still being answered.
 func (s *STS) Requests() []Request {
@@ -215,10 +199,7 @@ func (s *STS) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (s *STS) receive(r *http.Request, form url.Values) (Fault, int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	fault := s.always
-	if len(s.next) > 0 {
-		fault, s.next = s.next[0], s.next[1:]
-	}
+	fault := s.take()
 	req := Request{
 		Time:    s.now(),
 		Header:  r.Header.Clone(),
