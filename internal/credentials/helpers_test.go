@@ -158,7 +158,7 @@ func newStandin(t testing.TB) (*standin.STS, *httptest.Server) {
 type pipeListener chan net.Conn
 
 // transport returns a transport that always connects to ln.
-func (ln pipeListener) transport() http.RoundTripper {
+func (ln pipeListener) transport() *http.Transport {
 	transport := sts.NewTransport(nil)
 	transport.DialContext = ln.dial
 	return transport

@@ -1,6 +1,7 @@
 package credentials
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"strings"
@@ -22,8 +23,8 @@ type step struct {
 func (s step) GoString() string { return s.what }
 
 // steps draws a step. The simplest comes first: rapid shrinks towards it.
-func steps() *rapid.Generator[step] {
-	return rapid.OneOf(timePasses(), timePasses(), allIsWell(), stsAnswers(), stsFailsOnce(), stsExaggeratesOnce(), tokenChanges(), tokenFlaps(), clockJumps(), stsClockDrifts(), clientWaits())
+func steps(g *grantor) *rapid.Generator[step] {
+	return rapid.OneOf(timePasses(), timePasses(), allIsWell(), grantorAnswers(g), grantorFailsOnce(g), grantorExaggeratesOnce(g), tokenChanges(), tokenFlaps(), clockJumps(), awsClockDrifts(), clientWaits())
 }
 
 // duration draws a duration from a second to 13 hours, short ones as often as long ones.
@@ -43,44 +44,44 @@ func timePasses() *rapid.Generator[step] {
 // allIsWell fixes everything except the clocks.
 func allIsWell() *rapid.Generator[step] {
 	return rapid.Just(step{"all is well again", func(w *trial) {
-		w.sts.Always(nil)
-		w.sts.AddRole(standin.Role{ARN: role})
-		w.sts.SetGrantLifetime(time.Hour)
+		w.grantor.faults(w).Always(nil)
+		w.grantor.trusts[0].do(w)
+		w.grantor.grants(w, time.Hour)
 		w.fails, w.distrusts, w.grants = false, false, time.Hour
 		w.publishGood()
 		w.wakeUp()
 	}})
 }
 
-// stsAnswers changes how STS answers from now on.
-func stsAnswers() *rapid.Generator[step] {
+// grantorAnswers changes how the grantor answers from now on.
+func grantorAnswers(g *grantor) *rapid.Generator[step] {
 	grants := rapid.Map(duration(), func(d time.Duration) step {
-		return step{fmt.Sprintf("STS grants %v", d), func(w *trial) {
-			w.sts.SetGrantLifetime(d)
-			w.sts.Always(nil)
+		return step{fmt.Sprintf("%s grants %v", g.name, d), func(w *trial) {
+			g.grants(w, d)
+			g.faults(w).Always(nil)
 			w.grants, w.fails = d, false
 		}}
 	})
-	fails := rapid.Map(rapid.SampledFrom(failures()), func(f failure) step {
-		return step{"STS " + f.what, func(w *trial) {
-			w.sts.Always(f.fault)
+	fails := rapid.Map(rapid.SampledFrom(g.failures), func(f failure) step {
+		return step{g.name + " " + f.what, func(w *trial) {
+			g.faults(w).Always(f.fault)
 			w.fails = true
 		}}
 	})
-	trusts := rapid.Map(rapid.SampledFrom([]standin.Role{{ARN: role}, {ARN: role, MaxDuration: 30 * time.Minute}, {ARN: role, ServiceAccount: "other"}}), func(r standin.Role) step {
-		return step{fmt.Sprintf("role now trusts service account %q, for at most %v", r.ServiceAccount, r.MaxDuration), func(w *trial) {
-			w.sts.AddRole(r)
-			w.distrusts = r.ServiceAccount != "" || r.MaxDuration != 0
+	trusts := rapid.Map(rapid.IntRange(0, len(g.trusts)-1), func(n int) step {
+		return step{g.trusts[n].what, func(w *trial) {
+			g.trusts[n].do(w)
+			w.distrusts = n > 0
 		}}
 	})
 	return rapid.OneOf(grants, fails, trusts)
 }
 
-func stsFailsOnce() *rapid.Generator[step] {
-	return rapid.Map(rapid.SampledFrom(failures()), func(f failure) step {
-		return step{"STS once " + f.what, func(w *trial) {
+func grantorFailsOnce(g *grantor) *rapid.Generator[step] {
+	return rapid.Map(rapid.SampledFrom(g.failures), func(f failure) step {
+		return step{g.name + " once " + f.what, func(w *trial) {
 			w.failures++
-			w.sts.Next(func(next http.Handler) http.Handler {
+			g.faults(w).Next(func(next http.Handler) http.Handler {
 				w.mu.Lock()
 				defer w.mu.Unlock()
 				w.failures--
@@ -90,8 +91,8 @@ func stsFailsOnce() *rapid.Generator[step] {
 	})
 }
 
-func stsExaggeratesOnce() *rapid.Generator[step] {
-	return rapid.Just(step{"STS once grants credentials until the year 9999", func(w *trial) { w.sts.Next(standin.EndlessCredentials()) }})
+func grantorExaggeratesOnce(g *grantor) *rapid.Generator[step] {
+	return rapid.Just(step{g.name + " once grants credentials until the year 9999", func(w *trial) { g.faults(w).Next(g.endless) }})
 }
 
 type failure struct {
@@ -133,19 +134,19 @@ func failures() []failure {
 }
 
 func tokenChanges() *rapid.Generator[step] {
-	becomes := func(what string, token func() string) step {
+	becomes := func(what string, claims standin.Claims) step {
 		return step{"token " + what, func(w *trial) {
 			w.issued, w.expires = time.Time{}, time.Time{}
-			w.publish(token())
+			w.publish(w.newToken(claims))
 			w.wakeUp()
 		}}
 	}
 	return rapid.SampledFrom([]step{
 		{"token is good", func(w *trial) { w.publishGood(); w.wakeUp() }},
-		becomes("is gone", func() string { return "" }),
-		becomes("has expired", func() string { return issuer.Token(standin.Claims{Lifetime: -time.Minute}) }),
-		becomes("is another service account's", func() string { return issuer.Token(standin.Claims{ServiceAccount: "other"}) }),
-		becomes("is for another audience", func() string { return issuer.Token(standin.Claims{Audience: "vault"}) }),
+		{"token is gone", func(w *trial) { w.issued, w.expires = time.Time{}, time.Time{}; w.publish(""); w.wakeUp() }},
+		becomes("has expired", standin.Claims{Lifetime: -time.Minute}),
+		becomes("is another service account's", standin.Claims{ServiceAccount: "other"}),
+		becomes("is for another audience", standin.Claims{Audience: "vault"}),
 	})
 }
 
@@ -172,11 +173,11 @@ func clockJumps() *rapid.Generator[step] {
 	})
 }
 
-// stsClockDrifts sets the clock of STS relative to the bubble's.
-func stsClockDrifts() *rapid.Generator[step] {
+// awsClockDrifts sets the clock of AWS relative to the bubble's.
+func awsClockDrifts() *rapid.Generator[step] {
 	return rapid.Map(rapid.IntRange(-90, 90), func(minutes int) step {
 		d := time.Duration(minutes) * time.Minute
-		return step{fmt.Sprintf("clock of STS is ahead by %v", d), func(w *trial) { w.stsAhead.Store(int64(d)) }}
+		return step{fmt.Sprintf("clock of AWS is ahead by %v", d), func(w *trial) { w.stsAhead.Store(int64(d)) }}
 	})
 }
 
@@ -198,7 +199,13 @@ func (w *trial) publish(token string) {
 
 func (w *trial) publishGood() {
 	w.issued, w.expires = time.Now(), time.Now().Add(24*time.Hour)
-	w.publish(issuer.Token(standin.Claims{Lifetime: 24 * time.Hour}))
+	w.publish(w.newToken(standin.Claims{Lifetime: 24 * time.Hour}))
+}
+
+// newToken returns a token for the grantor, unless claims have another audience.
+func (w *trial) newToken(claims standin.Claims) string {
+	claims.Audience = cmp.Or(claims.Audience, w.grantor.audience)
+	return issuer.Token(claims)
 }
 
 func (w *trial) wakeUp() {

@@ -17,12 +17,18 @@ import (
 
 // TestPromises tries to break the promises of docs/guarantees.md with random histories.
 // It shrinks a history that breaks one, and prints it.
-func TestPromises(t *testing.T) {
+func TestPromises(t *testing.T) { checkPromises(t, stsGrantor()) }
+
+// TestPromisesWithPodIdentity does so with the EKS Pod Identity agent, which hands out old
+// credentials, in place of STS.
+func TestPromisesWithPodIdentity(t *testing.T) { checkPromises(t, agentGrantor()) }
+
+func checkPromises(t *testing.T, g *grantor) {
 	rapid.Check(t, func(rt *rapid.T) {
 		seed := rapid.Uint64().Draw(rt, "seed")
 		late := rapid.Bool().Draw(rt, "token comes late")
-		history := rapid.SliceOfN(steps(), 1, 30).Draw(rt, "history")
-		if table, broken := try(t, seed, late, history); len(broken) > 0 {
+		history := rapid.SliceOfN(steps(g), 1, 30).Draw(rt, "history")
+		if table, broken := try(t, g, seed, late, history); len(broken) > 0 {
 			rt.Logf("\n%s\n%s", table, strings.Join(broken, "\n"))
 			rt.Fatal(broken[0][:len("P1 is broken")]) // rapid shrinks only while the message stays the same
 		}
@@ -30,10 +36,10 @@ func TestPromises(t *testing.T) {
 }
 
 // try runs a history until a promise is broken, and returns the history as a table.
-func try(t *testing.T, seed uint64, late bool, history []step) (rows *table, broken []string) {
+func try(t *testing.T, g *grantor, seed uint64, late bool, history []step) (rows *table, broken []string) {
 	synctest.Test(t, func(t *testing.T) {
 		began := time.Now()
-		w := newTrial(t, seed, late)
+		w := newTrial(t, g, seed, late)
 		rows = newTable()
 		for _, s := range history {
 			at := time.Since(began)
@@ -100,7 +106,7 @@ func (w *trial) checkStarts() {
 	if latest.finished.IsZero() || latest.err != nil {
 		return
 	}
-	lifetime := min(latest.credentials.Expires.Sub(latest.wall), time.Hour)
+	lifetime := min(latest.credentials.Expires.Sub(latest.wall), w.grantor.lifetime, longestPeriod)
 	if lifetime < 10*time.Second {
 		return
 	}
@@ -125,7 +131,7 @@ func (w *trial) checkRecovers() {
 		return
 	}
 	if since := min(time.Since(w.works), w.now().Sub(w.best.Expires)); since > 70*time.Second {
-		w.breaks("P4", "no credentials %v after STS works again", since)
+		w.breaks("P4", "no credentials %v after %s works again", since, w.grantor.name)
 	}
 }
 
@@ -151,7 +157,7 @@ func (w *trial) checkSpacing() {
 	wait := time.Second << min(max(failures-1, 0), 6) / 2
 	wait = min(wait, 30*time.Second)
 	if failures == 0 {
-		wait = max(5*time.Second, min(latest.credentials.Expires.Sub(latest.wall), time.Hour)/2)
+		wait = max(5*time.Second, min(latest.credentials.Expires.Sub(latest.wall), w.grantor.lifetime, longestPeriod)/2)
 	}
 	hurried := w.jumpedAhead || w.woken && failures > 0
 	w.jumpedAhead, w.woken = false, false

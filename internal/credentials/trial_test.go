@@ -16,22 +16,22 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
 	"github.com/prometheus/client_golang/prometheus"
 
-	"irsa-sidecar/internal/sts"
 	"irsa-sidecar/test/standin"
 )
 
-// trial is a Refresher with the real STS client and everything that they depend on:
-// STS, the network, the token, the clocks and random numbers. It lives in a synctest
+// trial is a Refresher with a real client and everything that they depend on: STS or the
+// EKS Pod Identity agent, the network, the token, the clocks and random numbers. It lives in a synctest
 // bubble and records what is needed to check the promises.
 type trial struct {
 	*Refresher
-	sts    *standin.STS
-	reg    *prometheus.Registry
-	cancel context.CancelFunc
-	done   chan error // the result of Run
+	grantor *grantor
+	sts     *standin.STS
+	agent   *standin.Agent // on the node
+	reg     *prometheus.Registry
+	cancel  context.CancelFunc
+	done    chan error // the result of Run
 
 	wallAhead, stsAhead atomic.Int64 // how far these clocks are ahead of the bubble's, as a Duration
 
@@ -55,14 +55,13 @@ type stsState struct {
 // wouldGrant reports whether STS would grant credentials that last long enough to be
 // refreshed in time.
 func (w *trial) wouldGrant() bool {
-	const (
-		leeway   = 5 * time.Minute // of the stand-in, for tokens issued ahead of its clock
-		shortest = 12 * time.Second
-	)
+	const leeway = 5 * time.Minute // of the stand-in, for tokens issued ahead of its clock
+	shortest := w.grantor.shortest
 	stsAhead, wallAhead := time.Duration(w.stsAhead.Load()), time.Duration(w.wallAhead.Load())
 	now := time.Now().Add(stsAhead)
 	return !w.fails && w.failures == 0 && !w.distrusts &&
 		!now.Add(leeway).Before(w.issued) && now.Before(w.expires) &&
+		(w.grantor.name == "STS" || w.now().Before(w.expires)) && // the agent looks, too
 		w.grants > shortest && w.grants+stsAhead-wallAhead > shortest
 }
 
@@ -90,24 +89,23 @@ type attempt struct {
 }
 
 // sent reports whether the attempt reached STS.
-func (a attempt) sent() bool { return a.err == nil || reasonFor(a.err, stsCodes()).code != codeToken }
+func (a attempt) sent() bool { return a.err == nil || reasonFor(a.err, nil).code != codeToken }
 
 // newTrial starts a Refresher with hour-long credentials and random numbers from seed.
 // If late is true, there is no token yet.
-func newTrial(t *testing.T, seed uint64, late bool) *trial {
-	w := &trial{sts: standin.NewSTS(issuer), reg: prometheus.NewRegistry(), done: make(chan error, 1)}
-	w.sts.AddRole(standin.Role{ARN: role})
+func newTrial(t *testing.T, g *grantor, seed uint64, late bool) *trial {
+	w := &trial{grantor: g, sts: standin.NewSTS(issuer), reg: prometheus.NewRegistry(), done: make(chan error, 1)}
+	w.agent = standin.NewAgent(issuer, w.sts, role)
 	w.grants = time.Hour
+	g.grants(w, w.grants)
+	g.trusts[0].do(w)
 	if !late {
 		w.publishGood()
 	}
 	w.sts.SetClock(func() time.Time { return time.Now().Add(time.Duration(w.stsAhead.Load())) })
-	client := sts.New(sts.Options{Endpoint: "http://sts.example", Transport: w.network(t)}, w.reg)
-	provider := stscreds.NewWebIdentityRoleProvider(client, role, w, func(o *stscreds.WebIdentityRoleOptions) {
-		o.RoleSessionName, o.Duration = "pod-1", time.Hour
-	})
-	w.Refresher = NewRefresher(w.recording(provider), "STS", time.Hour, stsCodes(), slog.New(slog.NewJSONHandler(w, nil)), w.reg)
+	w.Refresher = NewRefresher(w.recording(g.provider(w, w.network(t))), g.name, g.lifetime, g.codes, slog.New(slog.NewJSONHandler(w, nil)), w.reg)
 	w.now = func() time.Time { return time.Now().Add(time.Duration(w.wallAhead.Load())).Round(0) }
+	w.agent.SetClock(w.now)
 	w.random = rand.New(rand.NewPCG(seed, 0)).Float64
 	ctx, cancel := context.WithCancel(context.Background())
 	w.cancel = cancel
@@ -117,11 +115,11 @@ func newTrial(t *testing.T, seed uint64, late bool) *trial {
 	return w
 }
 
-// network returns a transport to the stand-in for STS. Its connections are in memory:
+// network returns a transport to the stand-in. Its connections are in memory:
 // the clock of a bubble stops while a goroutine waits for a socket.
-func (w *trial) network(t *testing.T) http.RoundTripper {
+func (w *trial) network(t *testing.T) *http.Transport {
 	ln := make(pipeListener)
-	srv := &http.Server{Handler: w.sts}
+	srv := &http.Server{Handler: w.grantor.handler(w)}
 	go srv.Serve(ln)
 	t.Cleanup(func() { srv.Close() })
 	return ln.transport()
@@ -144,7 +142,7 @@ func (w *trial) recording(provider aws.CredentialsProvider) aws.CredentialsProvi
 		defer w.mu.Unlock()
 		latest := &w.attempts[len(w.attempts)-1]
 		believed := c
-		if most := now.Add(time.Hour + time.Hour); c.Expires.After(most) && c.Expires.After(w.best.Expires) {
+		if most := now.Add(w.grantor.lifetime + time.Hour); c.Expires.After(most) && c.Expires.After(w.best.Expires) {
 			believed.Expires = slices.MaxFunc([]time.Time{most, w.best.Expires}, time.Time.Compare)
 		}
 		latest.finished, latest.wall, latest.credentials, latest.err = time.Now(), now, believed, err
