@@ -11,6 +11,9 @@ type setup struct {
 	// enter is inNamespaces, or nil if the test needs no namespaces of its own.
 	enter func(*testing.T) bool
 
+	// world is newShortWorld if it is nil.
+	world func(*testing.T) *world
+
 	// before, if it is not nil, is called before the sidecar starts.
 	before func(*fault)
 
@@ -53,7 +56,10 @@ func (s setup) faultTest(t *testing.T, cause func(*fault)) {
 	if s.enter != nil && !s.enter(t) {
 		return
 	}
-	f := &fault{w: newShortWorld(t)}
+	if s.world == nil {
+		s.world = newShortWorld
+	}
+	f := &fault{w: s.world(t)}
 	if s.before != nil {
 		s.before(f)
 	}

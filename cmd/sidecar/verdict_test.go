@@ -164,9 +164,19 @@ func attempts(log string) (all []attempt) {
 	return all
 }
 
-// requests returns the attempts that reached STS, each with the time at which it started.
-// An attempt whose credentials were never served counts as failed.
+// requests returns the attempts that reached STS or the agent, each with the time at which
+// it started. An attempt whose credentials were never served counts as failed.
 func (o *observer) requests() (all []attempt) {
+	if o.world.agent != nil {
+		for _, r := range o.world.agent.Requests() {
+			a := attempt{Time: r.Time, Code: r.Outcome}
+			if r.Outcome == "" && !r.Spoilt && slices.Contains(o.seen, r.Credentials) {
+				a.Expiration = r.Credentials.Expiration
+			}
+			all = append(all, a)
+		}
+		return all
+	}
 	issued := o.world.sts.Credentials()
 	for _, r := range o.world.sts.Requests() {
 		a := attempt{Time: r.Time, Code: r.Outcome}

@@ -19,7 +19,8 @@ var issuer = sync.OnceValue(func() *standin.Issuer { return standin.NewIssuer("h
 // world is what a sidecar needs from outside.
 type world struct {
 	sts    *standin.STS
-	srv    *httptest.Server
+	agent  *standin.Agent   // nil with web identity
+	srv    *httptest.Server // of the agent or of STS
 	volume *standin.Volume
 	tokens []string // all published
 }
@@ -47,7 +48,7 @@ func newShortWorld(t *testing.T) *world {
 // publish puts a new token into the volume.
 func (w *world) publish(t testing.TB) (token string) {
 	t.Helper()
-	token = issuer().Token(standin.Claims{})
+	token = issuer().Token(w.claims())
 	if err := w.volume.Publish("token", token); err != nil {
 		t.Fatal(err)
 	}
@@ -55,8 +56,24 @@ func (w *world) publish(t testing.TB) (token string) {
 	return token
 }
 
+// claims returns the claims of a good token.
+func (w *world) claims() standin.Claims {
+	if w.agent != nil {
+		return standin.Claims{Audience: standin.AgentAudience}
+	}
+	return standin.Claims{}
+}
+
 // environment returns the environment of a sidecar in w, with more settings appended.
 func (w *world) environment(more ...string) []string {
+	if w.agent != nil {
+		return append([]string{
+			"AWS_CONTAINER_CREDENTIALS_FULL_URI=" + standin.AgentURL,
+			"AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE=" + w.volume.Path("token"),
+			"SIDECAR_LISTEN=127.0.0.1:0",
+			"SIDECAR_ADMIN_LISTEN=127.0.0.1:0",
+		}, more...)
+	}
 	return append([]string{
 		"AWS_ROLE_ARN=" + role,
 		"AWS_WEB_IDENTITY_TOKEN_FILE=" + w.volume.Path("token"),

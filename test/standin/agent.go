@@ -73,6 +73,8 @@ type AgentRequest struct {
 	Outcome string
 	// Credentials are those that it answered with.
 	Credentials Credentials
+	// Spoilt is whether a fault was applied.
+	Spoilt bool
 }
 
 // NewAgent returns the agent of a cluster with that issuer, whose service account app in
@@ -127,9 +129,10 @@ func (a *Agent) Requests() []AgentRequest {
 
 // ServeHTTP implements http.Handler.
 func (a *Agent) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	fault := a.take()
 	a.mu.Lock()
 	n := len(a.requests)
-	a.requests = append(a.requests, AgentRequest{Time: time.Now(), Header: r.Header.Clone(), Outcome: Faulted})
+	a.requests = append(a.requests, AgentRequest{Time: time.Now(), Header: r.Header.Clone(), Outcome: Faulted, Spoilt: fault != nil})
 	a.mu.Unlock()
 	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c, err := a.exchange(r)
@@ -142,7 +145,7 @@ func (a *Agent) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		writeAgentAnswer(w, c)
 	})
-	if fault := a.take(); fault != nil {
+	if fault != nil {
 		fault(handler).ServeHTTP(w, r)
 		return
 	}
