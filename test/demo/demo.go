@@ -24,17 +24,25 @@ const (
 	// grantLifetime replaces the usual hour. The sidecar renews after 50 to 65 % of
 	// it, here 6 to 9 s, and never within 5 s.
 	grantLifetime = 13 * time.Second
+
+	// agentLifetime is longer, because the agent hands out nothing with 15 s left.
+	agentLifetime = 18 * time.Second
 )
 
 // demo is the state that the steps build up.
 type demo struct {
-	out     io.Writer
-	dir     string                  // for all files
-	abort   context.CancelCauseFunc // stops the demo
-	ends    []func() error          // stop what was started, in reverse order
-	issuer  *standin.Issuer
-	sts     *standin.STS
-	stsURL  string
+	out    io.Writer
+	dir    string                  // for all files
+	done   int                     // steps that another process has done
+	abort  context.CancelCauseFunc // stops the demo
+	ends   []func() error          // stop what was started, in reverse order
+	issuer *standin.Issuer
+	sts    *standin.STS
+	stsURL string
+
+	podIdentity bool
+	agent       *standin.Agent // with podIdentity
+
 	volume  *standin.Volume
 	token   string // published last
 	sidecar sidecar
@@ -51,24 +59,31 @@ func (d *demo) end() error {
 	return errors.Join(errs...)
 }
 
+// The names of the programs that are built.
+const (
+	sidecarName = "sidecar"
+	programName = "legacyclient"
+)
+
+// binary returns the path of a program.
+func (d *demo) binary(name string) string { return filepath.Join(d.dir, name) }
+
 func (d *demo) build(ctx context.Context) error {
-	d.sidecar.binary = filepath.Join(d.dir, "sidecar")
-	d.program.binary = filepath.Join(d.dir, "legacyclient")
-	for _, b := range []struct{ binary, source string }{
-		{d.sidecar.binary, "cmd/sidecar"},
+	for _, b := range []struct{ name, source string }{
+		{sidecarName, "cmd/sidecar"},
 		// A separate module, so that nothing else has to download that SDK.
-		{d.program.binary, "test/legacyclient"},
+		{programName, "test/legacyclient"},
 	} {
 		start := time.Now()
-		if err := harness.Build(ctx, b.binary, b.source); err != nil {
+		if err := harness.Build(ctx, d.binary(b.name), b.source); err != nil {
 			return err
 		}
-		d.say("built %s in %s", filepath.Base(b.binary), time.Since(start).Round(100*time.Millisecond))
+		d.say("built %s in %s", b.name, time.Since(start).Round(100*time.Millisecond))
 	}
 	return nil
 }
 
-func (d *demo) startSTS(context.Context) error {
+func (d *demo) startAWS(context.Context) error {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
@@ -78,12 +93,37 @@ func (d *demo) startSTS(context.Context) error {
 	d.sts.AddRole(standin.Role{ARN: role, Namespace: "default", ServiceAccount: "app"})
 	d.sts.SetGrantLifetime(grantLifetime)
 	d.stsURL = "http://" + ln.Addr().String()
-	server := &http.Server{Handler: d.sts, ReadHeaderTimeout: 5 * time.Second}
-	go server.Serve(ln)
-	d.ends = append(d.ends, server.Close)
-	d.say("%s has the role %s", d.stsURL, role)
+	d.serve(ln, d.sts)
+	d.say("STS at %s has the role %s", d.stsURL, role)
+	if d.podIdentity {
+		return d.startAgent()
+	}
 	d.say("the role trusts system:serviceaccount:default:app; credentials live for %s instead of an hour", grantLifetime)
 	return nil
+}
+
+// startAgent starts the EKS Pod Identity agent. STS knows the credentials that it grants.
+func (d *demo) startAgent() error {
+	if err := addAgentAddress(); err != nil {
+		return err
+	}
+	ln, err := net.Listen("tcp", "169.254.170.23:80")
+	if err != nil {
+		return err
+	}
+	d.agent = standin.NewAgent(d.issuer, d.sts, role)
+	d.agent.SetSessions(agentLifetime, 0)
+	d.serve(ln, d.agent)
+	d.say("the EKS Pod Identity agent is at %s", standin.AgentURL)
+	d.say("system:serviceaccount:default:app is associated with the role; credentials live for %s instead of 6 hours", agentLifetime)
+	return nil
+}
+
+// serve serves until the demo ends.
+func (d *demo) serve(ln net.Listener, handler http.Handler) {
+	server := &http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second}
+	go server.Serve(ln)
+	d.ends = append(d.ends, server.Close)
 }
 
 func (d *demo) publishFirst(context.Context) error {
@@ -93,7 +133,11 @@ func (d *demo) publishFirst(context.Context) error {
 
 // publish publishes a new token, and checks that a container sees it.
 func (d *demo) publish() error {
-	d.token = d.issuer.Token(standin.Claims{Namespace: "default", ServiceAccount: "app"})
+	claims := standin.Claims{Namespace: "default", ServiceAccount: "app"}
+	if d.podIdentity {
+		claims.Audience = standin.AgentAudience
+	}
+	d.token = d.issuer.Token(claims)
 	if err := d.volume.Publish("token", d.token); err != nil {
 		return err
 	}
@@ -130,32 +174,6 @@ func (d *demo) rotate(ctx context.Context) error {
 	}
 	d.say("the sidecar noticed within %s: its metric %s went from 0 to 1", time.Since(start).Round(10*time.Millisecond), changes)
 	return nil
-}
-
-// keysFor returns the access key ids that STS granted for a token.
-func (d *demo) keysFor(token string) (keys []string) {
-	requests, granted := d.sts.Requests(), d.sts.Credentials()
-	n := 0
-	for _, r := range requests {
-		if r.Outcome != "" || n == len(granted) {
-			continue
-		}
-		if r.Form.Get("WebIdentityToken") == token {
-			keys = append(keys, granted[n].AccessKeyID)
-		}
-		n++
-	}
-	return keys
-}
-
-// refused returns the error codes that STS has returned.
-func (d *demo) refused() (codes []string) {
-	for _, r := range d.sts.Requests() {
-		if r.Outcome != "" {
-			codes = append(codes, r.Outcome)
-		}
-	}
-	return codes
 }
 
 // keep keeps the demo running and replaces the token every minute, until ctx is done

@@ -4,6 +4,10 @@
 //	go run ./test/demo --once   runs the steps and exits: with status 0 if every
 //	                            step was verified, otherwise with status 1
 //
+// With --pod-identity, on Linux only, the credentials come from a stand-in for the EKS
+// Pod Identity agent instead. It then always exits after the steps: it runs in a network
+// namespace of its own, which has the agent's address.
+//
 // It exists because the real thing takes a cluster, an account and an hour. Here
 // STS and the kubelet are stand-ins and an hour is 13 seconds; the sidecar and the
 // AWS SDK that it helps are real.
@@ -37,28 +41,45 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	flags := flag.NewFlagSet("demo", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	once := flags.Bool("once", false, "exit after the last step")
+	podIdentity := flags.Bool("pod-identity", false, "take credentials from the EKS Pod Identity agent; exit after the last step")
 	switch err := flags.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
 		return nil
 	case err != nil:
 		return err
 	case flags.NArg() > 0:
-		return fmt.Errorf("unknown argument %q: the only flag is --once", flags.Arg(0))
+		return fmt.Errorf("unknown argument %q: the flags are --once and --pod-identity", flags.Arg(0))
 	}
-	dir, err := os.MkdirTemp("", "irsa-sidecar-demo-")
-	if err != nil {
+	d := &demo{out: stdout, podIdentity: *podIdentity}
+	if d.dir = os.Getenv(insideVariable); d.dir != "" {
+		d.done = 1 // built outside, where the network is
+		return d.run(ctx, true, stderr)
+	}
+	if d.dir, err = os.MkdirTemp("", "irsa-sidecar-demo-"); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	defer func() { err = errors.Join(err, os.RemoveAll(d.dir)) }()
+	if d.podIdentity {
+		d.headline()(steps()[0].headline)
+		if err := d.build(ctx); err != nil {
+			return err
+		}
+		return inNamespace(ctx, d.dir, stdout, stderr)
+	}
+	return d.run(ctx, *once, stderr)
+}
+
+// run plays the demo and stops everything that it started.
+func (d *demo) run(ctx context.Context, once bool, stderr io.Writer) (err error) {
 	ctx, abort := context.WithCancelCause(ctx)
 	defer abort(nil)
-	d := &demo{out: stdout, dir: dir, abort: abort}
+	d.abort = abort
 	defer func() {
 		if err = errors.Join(err, d.end()); err != nil {
 			d.sidecar.printLog(stderr)
 		}
 	}()
-	return d.play(ctx, *once)
+	return d.play(ctx, once)
 }
 
 // step is a step of the demo; do also verifies it.
@@ -70,7 +91,7 @@ type step struct {
 func steps() []step {
 	return []step{
 		{"Build the sidecar and a program with an AWS SDK of July 2019 (aws-sdk-go v1.20.21)", (*demo).build},
-		{"Start a stand-in for AWS STS with one role, which trusts one service account", (*demo).startSTS},
+		{"Start stand-ins for AWS, with one role and one service account that may have it", (*demo).startAWS},
 		{"Publish a token of that service account in a volume, as the kubelet does", (*demo).publishFirst},
 		{"Start the sidecar with the variables that the EKS webhook sets", (*demo).startSidecar},
 		{"Wait until it has credentials, as a startup probe does", (*demo).awaitReady},
@@ -83,7 +104,7 @@ func steps() []step {
 func (d *demo) play(ctx context.Context, once bool) error {
 	start := time.Now()
 	headline := d.headline()
-	for _, s := range steps() {
+	for _, s := range steps()[d.done:] {
 		headline(s.headline)
 		if err := s.do(d, ctx); err != nil {
 			return err
@@ -105,7 +126,7 @@ func (d *demo) play(ctx context.Context, once bool) error {
 
 // headline returns a function that prints numbered headlines.
 func (d *demo) headline() func(string) {
-	n := 0
+	n := d.done
 	return func(text string) {
 		n++
 		fmt.Fprintf(d.out, "\n%d. %s\n", n, text)

@@ -18,10 +18,9 @@ import (
 // sidecar is the real sidecar, as a process.
 type sidecar struct {
 	*harness.Process
-	binary string
-	url    string // where it serves credentials
-	admin  string // the address of the admin listener
-	log    string // path of the log file
+	url   string // where it serves credentials
+	admin string // the address of the admin listener
+	log   string // path of the log file
 }
 
 func (d *demo) startSidecar(context.Context) error {
@@ -32,19 +31,8 @@ func (d *demo) startSidecar(context.Context) error {
 	s := &d.sidecar
 	listen, admin := addresses[0], addresses[1]
 	s.url, s.admin, s.log = "http://"+listen+"/v1/credentials", admin, filepath.Join(d.dir, "sidecar.log")
-	cmd := command(s.binary)
-	cmd.Env = []string{
-		// What the EKS webhook sets.
-		"AWS_ROLE_ARN=" + role,
-		"AWS_WEB_IDENTITY_TOKEN_FILE=" + d.volume.Path("token"),
-		"AWS_REGION=" + region,
-		"AWS_DEFAULT_REGION=" + region,
-		"AWS_STS_REGIONAL_ENDPOINTS=regional",
-		// What the demo needs.
-		"AWS_ENDPOINT_URL_STS=" + d.stsURL,
-		"SIDECAR_LISTEN=" + listen,
-		"SIDECAR_ADMIN_LISTEN=" + admin,
-	}
+	cmd := command(d.binary(sidecarName))
+	cmd.Env = append(d.sidecarSource(), "SIDECAR_LISTEN="+listen, "SIDECAR_ADMIN_LISTEN="+admin)
 	if err := d.runSidecar(cmd); err != nil {
 		return err
 	}
