@@ -24,10 +24,10 @@ func TestFaults(t *testing.T) {
 		want  string
 		says  string
 	}{
-		{"a reset", standin.Reset(), codeNetwork, "is the add-on eks-pod-identity-agent running on this node"},
+		{"a reset", standin.Reset(), codeNetwork, "is the eks-pod-identity-agent add-on running on this node"},
 		{"half a body", standin.HalfBody(), codeNetwork, ""},
-		{"a slow body", standin.Drip(10 * time.Millisecond), codeTimeout, "is the add-on eks-pod-identity-agent running on this node"},
-		{"no answer", standin.Hang(), codeTimeout, "is the add-on eks-pod-identity-agent running on this node"},
+		{"a slow body", standin.Drip(10 * time.Millisecond), codeTimeout, "is the eks-pod-identity-agent add-on running on this node"},
+		{"no answer", standin.Hang(), codeTimeout, "is the eks-pod-identity-agent add-on running on this node"},
 		{"a captive portal", standin.Answer(200, "text/html", "<html>canary</html>"), codeInvalidResponse, "what is not credentials"},
 		{"null", standin.Answer(200, "application/json", "null"), codeInvalidResponse, ""},
 		{"nothing", standin.Answer(200, "application/json", ""), codeInvalidResponse, ""},
@@ -129,5 +129,5 @@ func TestNobodyListens(t *testing.T) {
 	srv.Close()
 	token := goodToken()
 	_, err := New(srv.URL+"/v1/credentials", identity(token), NewTransport()).Retrieve(t.Context())
-	checkError(t, err, codeNetwork, "cannot reach the agent: connection refused: is the add-on eks-pod-identity-agent running on this node", token)
+	checkError(t, err, codeNetwork, "cannot reach the agent: connection refused: is the eks-pod-identity-agent add-on running on this node", token)
 }

@@ -30,7 +30,7 @@ type Reason struct {
 // Reasons returns every reason. It is the only place where they are written: messages,
 // metrics and docs/troubleshooting.md take them from here.
 func Reasons() []Reason {
-	const addOn = "is the add-on eks-pod-identity-agent running on this node, and may the pod reach 169.254.170.23 (network policies, a mesh's proxy)? Fargate and Windows nodes have no agent"
+	const addOn = "is the eks-pod-identity-agent add-on running on this node, and may the pod reach its address (network policies, a mesh's proxy)? Fargate and Windows nodes have no agent"
 	return []Reason{{
 		Code:  codeAccessDenied,
 		Cause: "The role does not trust EKS Pod Identity, or the node's role may not call EKS Auth.",
