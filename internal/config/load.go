@@ -68,11 +68,10 @@ func Load(arguments Arguments, getenv func(string) string, read ReadFile) (*Conf
 		cfg.Addresses = l.linkLocalAddresses(arguments.operands)
 		return cfg, l.err()
 	}
-	switch cfg.Source = l.source(); cfg.Source {
-	case WebIdentity:
-		l.webIdentity(cfg)
-	case PodIdentity:
+	if cfg.Source = l.source(); cfg.Source == PodIdentity {
 		l.podIdentity(cfg)
+	} else {
+		l.webIdentity(cfg)
 	}
 	cfg.Listen = l.listen()
 	cfg.Path = l.path()

@@ -16,10 +16,10 @@ const (
 	zoneRule = `^([a-z-]+-\d+)(?:[a-z]|-[a-z]{3}-\d+[a-z]|-wl\d+-[a-z]{3}-wlz-\d+)$`
 )
 
-func (l *loader) region() string {
+func (l *loader) region(required bool) string {
 	value := l.value(keyRegion)
 	switch {
-	case value == "" && l.value(keySTSEndpoint) == "":
+	case value == "" && required:
 		l.fail(keyRegion, "is required unless an STS endpoint is set: the EKS pod identity webhook sets it; without the webhook write the cluster's region in the pod")
 	case value != "" && !matches(regionRule, value):
 		l.fail(keyRegion, "%s is not the name of a region, such as eu-west-1", quoted(value))

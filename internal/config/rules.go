@@ -139,9 +139,9 @@ func (l *loader) policyARNs() []string {
 	return arns
 }
 
-func (l *loader) sts() STS {
+func (l *loader) sts(required bool) STS {
 	s := STS{
-		Region:       l.region(),
+		Region:       l.region(required && l.value(keySTSEndpoint) == ""),
 		Endpoint:     l.value(keySTSEndpoint),
 		UseFIPS:      l.boolean(keyUseFIPS),
 		UseDualStack: l.boolean(keyUseDualStack),

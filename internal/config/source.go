@@ -45,15 +45,18 @@ func (l *loader) source() string {
 	return ""
 }
 
-// webIdentity reads what a call to STS needs.
+// webIdentity reads what a call to STS needs. Without a source it checks what is set, and
+// requires nothing.
 func (l *loader) webIdentity(cfg *Config) {
-	cfg.TokenFile = l.tokenFile()
-	cfg.Role = l.role()
+	if cfg.Source == WebIdentity {
+		cfg.TokenFile = l.tokenFile()
+		cfg.Role = l.role()
+	}
 	cfg.SessionName = l.sessionName()
 	cfg.Duration = l.duration()
 	cfg.Policy = l.policy()
 	cfg.PolicyARNs = l.policyARNs()
-	cfg.STS = l.sts()
+	cfg.STS = l.sts(cfg.Source == WebIdentity)
 	l.checkPartition(cfg.Role, cfg.STS.Region)
 	l.checkProxies()
 }
@@ -62,7 +65,10 @@ func (l *loader) webIdentity(cfg *Config) {
 func (l *loader) podIdentity(cfg *Config) {
 	cfg.AgentURL = l.agentURL()
 	cfg.TokenFile = l.agentTokenFile()
-	cfg.STS.Region = l.optionalRegion()
+	cfg.STS.Region = l.region(false)
+	if cfg.STS.Region == "" && l.value(keyIMDSListen) != "" {
+		l.fail(keyRegion, "is required for --imds-listen, whose clients take their region from it")
+	}
 	cfg.Role = arn.ARN{Partition: partitionOf(cfg.STS.Region), Service: "iam", Resource: "role/" + PodIdentity}
 	l.checkUnused()
 }
@@ -104,18 +110,6 @@ func (l *loader) agentTokenFile() string {
 		l.hint(agentCause)
 	}
 	return l.file(keyAgentTokenFile)
-}
-
-// optionalRegion returns the region, which only the instance metadata endpoint needs if
-// STS is not called.
-func (l *loader) optionalRegion() string {
-	if l.value(keyRegion) != "" {
-		return l.region()
-	}
-	if l.value(keyIMDSListen) != "" {
-		l.fail(keyRegion, "is required for --imds-listen, whose clients take their region from it")
-	}
-	return ""
 }
 
 // checkUnused checks that no setting is set that only web identity has: whoever sets one
