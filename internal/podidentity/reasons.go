@@ -61,7 +61,7 @@ func Reasons() []Reason {
 		Fix:   addOn,
 	}, {
 		Code:  codeInvalidResponse,
-		Cause: "The answer is not one of the agent, or its credentials are incomplete, expired, or expire before the current ones. HTTP 404: the path of the agent's URL is wrong.",
+		Cause: "The answer is not one of the agent, or its credentials are incomplete, expired, or expire before the current ones. HTTP 404: the path of the agent's URL is wrong. HTTP 403: a proxy changed the Host of the request.",
 		Fix:   "check that AWS_CONTAINER_CREDENTIALS_FULL_URI ends with /v1/credentials, find out what else answers at the agent's address, and check the clock of the node",
 	}, {
 		Code: codeOther,
