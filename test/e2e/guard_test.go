@@ -195,6 +195,8 @@ func TestGuardAlone(t *testing.T) {
 		{name: "role by flag from a reference", label: "true", spec: nativeSidecar(`, args: ["--role-arn=$(ROLE)"]`), sidecar: true},
 		{name: "the last of two flags counts", label: "true", spec: nativeSidecar(`, args: ["--role-arn=` + roleB + `", "--role-arn=` + roleA + `"]`), sidecar: true},
 		{name: "the last of two variables counts", label: "true", spec: nativeSidecar(`, env: [{name: AWS_ROLE_ARN, value: "` + roleA + `"}, {name: AWS_ROLE_ARN, value: ""}]`), refused: []string{"the sidecar has no role"}},
+		{name: "EKS Pod Identity in place of a role", label: "true", spec: nativeSidecar(`, env: [{name: AWS_CONTAINER_CREDENTIALS_FULL_URI, value: "http://169.254.170.23/v1/credentials"}]`), sidecar: true},
+		{name: "neither role nor agent", label: "true", spec: nativeSidecar(`, env: [{name: AWS_CONTAINER_CREDENTIALS_FULL_URI, value: ""}]`), refused: []string{"the sidecar has no role"}},
 		{name: "role by envFrom", label: "true", spec: nativeSidecar(`, envFrom: [{configMapRef: {name: r}}]`), sidecar: true},
 		{name: "default port of a sidecar that uses another", label: "true", sidecar: true, containers: clientContainer + ", ports: [{containerPort: 9911}]}",
 			spec: nativeSidecar(`, env: [{name: AWS_ROLE_ARN, value: "` + roleA + `"}, {name: SIDECAR_LISTEN, value: "127.0.0.1:9999"}]`)},
