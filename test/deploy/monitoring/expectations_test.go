@@ -92,6 +92,7 @@ func expectations() map[string]expectation {
 		"Fleet: Refreshes per minute, by result": series([]string{"result"}, results...),
 		"Fleet: Refused requests, by reason":     series([]string{"reason"}, reasons...),
 		"Fleet: Requests, by status":             series([]string{"code"}, statuses...),
+		"Fleet: Metadata requests, by version":   series([]string{"version"}, "1", "2"),
 		"Fleet: Versions":                        series([]string{"version"}, "(devel)"),
 
 		"Workload: Credentials: time left":          series(pod, all...),
