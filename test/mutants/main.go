@@ -5,6 +5,8 @@
 //	test/mutants/run               tries all of them
 //	test/mutants/run P3 P5-every   tries those whose names begin with a prefix
 //	test/mutants/run -record       tries them, and writes into each patch which test failed
+//	test/mutants/run -unit         leaves out those that a test of the whole program catches,
+//	                               which take most of the time
 //
 // It exists because a test that cannot fail proves nothing, and reading it does not show
 // that. It fails if a mutant survives, or if the test that catches one fails without it.
@@ -17,6 +19,8 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
+	"strings"
 	"sync"
 	"syscall"
 
@@ -30,9 +34,10 @@ const atATime = 2
 
 func main() {
 	record := flag.Bool("record", false, "write into each patch which test caught it")
+	unit := flag.Bool("unit", false, "leave out those that a test of the whole program catches")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, flag.Args(), *record, os.Stdout)
+	err := run(ctx, flag.Args(), *record, *unit, os.Stdout)
 	stop()
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "mutants: %v\n", err)
@@ -41,10 +46,13 @@ func main() {
 }
 
 // run tries the mutants whose names begin with one of prefixes, or all.
-func run(ctx context.Context, prefixes []string, record bool, stdout io.Writer) error {
+func run(ctx context.Context, prefixes []string, record, unit bool, stdout io.Writer) error {
 	mutants, err := readMutants("test/mutants", prefixes)
 	if err != nil {
 		return err
+	}
+	if unit {
+		mutants = slices.DeleteFunc(mutants, func(m mutant) bool { return strings.HasPrefix(m.caught.pkg, "cmd/") })
 	}
 	text, err := os.ReadFile(document)
 	if err != nil {
