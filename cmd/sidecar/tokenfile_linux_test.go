@@ -7,6 +7,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"irsa-sidecar/test/harness"
 )
 
 // Whatever file the token should be in, the sidecar says what is wrong, and SIGTERM ends
@@ -23,7 +25,9 @@ func TestUnusableTokenFile(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			drain(t, tt.file)
+			if tt.file == "/proc/kmsg" {
+				readOut(t, tt.file)
+			}
 			p := start(t, newWorld(t).environment("AWS_WEB_IDENTITY_TOKEN_FILE="+tt.file))
 			p.waitForLog(t, `"code":"token","error":"token file `+tt.file+" "+tt.says)
 			if status, output := p.ready(t); status != 1 || !strings.HasPrefix(output, "token: token file "+tt.file+" "+tt.says) {
@@ -95,22 +99,15 @@ func replace(t *testing.T, name, target string) {
 	}
 }
 
-// drain reads what can be read of /proc/kmsg without waiting. It skips the test if this
-// user cannot read a file of /proc.
-func drain(t *testing.T, name string) {
+// readOut makes the next reader of a file wait. It skips the test if an ordinary user may
+// not read the file. Root may.
+func readOut(t *testing.T, name string) {
 	t.Helper()
-	if !strings.HasPrefix(name, "/proc/") {
-		return
-	}
-	fd, err := syscall.Open(name, syscall.O_RDONLY|syscall.O_NONBLOCK, 0)
-	if err != nil {
+	err := harness.ReadOut(name)
+	if err != nil && os.Getuid() != 0 {
 		t.Skipf("for user id %d: %v", os.Getuid(), err)
 	}
-	defer syscall.Close(fd)
-	buffer := make([]byte, 64<<10)
-	for name == "/proc/kmsg" {
-		if _, err := syscall.Read(fd, buffer); err != nil {
-			return
-		}
+	if err != nil {
+		t.Fatal(err)
 	}
 }
