@@ -21,6 +21,7 @@ const (
 	// maxAnswer bounds what is read of an answer, in bytes. Real ones have some 2 kB.
 	maxAnswer = 256 << 10
 
+	// maxHeader bounds the headers of an answer, in bytes. Real ones have some 200.
 	maxHeader = 64 << 10
 )
 

@@ -129,7 +129,7 @@ func TestWarnings(t *testing.T) {
 		{"none", "true", "", client("app", region), plain, nil},
 		{"default region by reference", "true", "", client("app", ", {name: AWS_DEFAULT_REGION, valueFrom: {configMapKeyRef: {name: a, key: a}}}"), plain, nil},
 		{"no region", "true", "", client("app", region) + ", " + client("two", `, {name: AWS_REGION, value: ""}`), plain, []string{
-			`container two has no region: set AWS_REGION and AWS_DEFAULT_REGION; with deploy/component, or annotate the workload with irsa-sidecar/set-region: "true"`}},
+			`container two has no region: set AWS_REGION and AWS_DEFAULT_REGION, or with deploy/component annotate the workload with irsa-sidecar/set-region: "true"`}},
 		{"no region wanted", "true", `irsa-sidecar/set-region: "false"`, client("app", ""), plain, nil},
 		{"no region, envFrom", "true", "", "{name: app, image: none, envFrom: [{configMapRef: {name: a}}]}", plain, nil},
 		{"no variable", "true", "", client("app", region) + ", {name: two, image: none, env: null}", plain, []string{
