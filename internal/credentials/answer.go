@@ -43,7 +43,7 @@ func (r *Refresher) believe(granted, current, now time.Time) time.Time {
 	if !granted.After(latest) {
 		return granted
 	}
-	r.log.Warn("expiration is not believed", "expiration", granted.UTC(), "served", latest.UTC(), "requested", r.lifetime.String(),
+	r.log.Warn("expiration is not believed", "expiration", granted.UTC(), "served", latest.UTC(), "at_most", r.lifetime.String(),
 		"hint", "they cannot last that long: check the clock of this node, --sts-endpoint, and whether something else answers in place of "+r.grantor)
 	return latest
 }

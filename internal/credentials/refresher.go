@@ -150,7 +150,7 @@ func (r *Refresher) Run(ctx context.Context) error {
 			lastCall = time.Now()
 		}
 		s := r.state.Load()
-		// With a slow clock they seem to last longer than was requested.
+		// With a slow clock they seem to last longer than they can.
 		remaining := min(s.remaining(r.now()), r.lifetime)
 		var delay time.Duration
 		if why == nil {
@@ -243,7 +243,7 @@ func (r *Refresher) warnExpired() {
 func (r *Refresher) warnShort(lifetime time.Duration, known bool) bool {
 	short := lifetime < shortLifetime
 	if short && !known {
-		r.log.Warn("credentials are short-lived", "lifetime", lifetime.Round(time.Second).String(), "requested", r.lifetime.String(),
+		r.log.Warn("credentials are short-lived", "lifetime", lifetime.Round(time.Second).String(), "at_most", r.lifetime.String(),
 			"hint", "less than 15 minutes can be left when they are refreshed, and then some SDKs ask at every call: check the clock, and with web identity use a --duration of 45m or more")
 	}
 	return short
