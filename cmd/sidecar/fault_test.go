@@ -20,6 +20,9 @@ type setup struct {
 	// launch starts the sidecar. If it is nil, the function launch does.
 	launch func(*testing.T, *exec.Cmd) *process
 
+	// alone is for a fault that needs the CPU of this machine. The test is not parallel.
+	alone bool
+
 	// withoutLog is for a sidecar whose log cannot be written. It gets fixed ports, so
 	// enter must be inNamespaces, where no other test uses them.
 	withoutLog bool
@@ -40,7 +43,7 @@ type fault struct {
 	*observer
 }
 
-// faultTest is a test, parallel to others, in which cause makes something go wrong while
+// faultTest is a test, parallel to others if it can be, in which cause makes something go wrong while
 // an observer keeps requesting credentials. It fails unless the sidecar gets new
 // credentials after cause has returned, and keeps all the promises that the observer
 // checks. A nil cause is for a fault that the setup makes.
@@ -52,7 +55,9 @@ func faultTest(t *testing.T, cause func(*fault)) {
 // faultTest is the function faultTest with options.
 func (s setup) faultTest(t *testing.T, cause func(*fault)) {
 	t.Helper()
-	t.Parallel()
+	if !s.alone {
+		t.Parallel()
+	}
 	if s.enter != nil && !s.enter(t) {
 		return
 	}
