@@ -170,3 +170,46 @@ spec:
 		}
 	}
 }
+
+// With EKS Pod Identity the sidecar has the agent's variables and token in place of the role's,
+// and nothing else differs.
+func TestPodIdentity(t *testing.T) {
+	plain := withSidecar(t, workloads())
+	for i, object := range withSidecar(t, strings.ReplaceAll(workloads(), "metadata: {name: with,", "metadata: {name: with, annotations: {irsa-sidecar/source: pod-identity},")) {
+		_, pod := template(object)
+		_, want := template(plain[i])
+		want.Annotations = map[string]string{"irsa-sidecar/source": "pod-identity"}
+		want.Spec.InitContainers[0].Env[0] = core.EnvVar{Name: "AWS_CONTAINER_CREDENTIALS_FULL_URI", Value: "http://169.254.170.23/v1/credentials"}
+		want.Spec.InitContainers[0].Env[1] = core.EnvVar{Name: "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", Value: "/var/run/secrets/irsa-sidecar/token"}
+		want.Spec.Volumes[0].Projected.Sources[0].ServiceAccountToken.Audience = "pods.eks.amazonaws.com"
+		if !equality.Semantic.DeepEqual(pod, want) {
+			t.Errorf("%T has the pods\n%v\nwant\n%v", object, pod, want)
+		}
+	}
+}
+
+// An empty region is that of the node. The annotation irsa-sidecar/zone takes precedence.
+func TestRegionOfNode(t *testing.T) {
+	const region, zone = "metadata.labels['topology.kubernetes.io/region']", "metadata.labels['topology.kubernetes.io/zone']"
+	for annotation, want := range map[string]string{"": zone, ", irsa-sidecar/zone: a": "metadata.annotations['irsa-sidecar/zone']"} {
+		overlay := filepath.Join(copyDeploy(t), "overlay")
+		all := strings.Replace(settings, "region: eu-central-1", `region: ""`, 1) + "---\n" +
+			strings.ReplaceAll(workloads(), "metadata: {name: with,", `metadata: {name: with, annotations: {irsa-sidecar/set-region: "true"`+annotation+"},")
+		write(t, filepath.Join(overlay, "all.yaml"), all)
+		write(t, filepath.Join(overlay, "kustomization.yaml"), "resources: [all.yaml]\ncomponents: [../component]\n")
+		for _, object := range build(t, overlay) {
+			name, pod := template(object)
+			if name != "with" {
+				continue
+			}
+			if got := environment(pod.Spec.InitContainers[0]); got["AWS_REGION"] != region || got["SIDECAR_ZONE"] != want {
+				t.Errorf("the sidecar of the %T has %v, want the region and the zone %s", object, got, want)
+			}
+			for _, c := range slices.Concat(pod.Spec.InitContainers[1:], pod.Spec.Containers) {
+				if got := environment(c); got["AWS_REGION"] != region || got["AWS_DEFAULT_REGION"] != region {
+					t.Errorf("container %s of the %T has %v, want the node's region", c.Name, object, got)
+				}
+			}
+		}
+	}
+}

@@ -12,24 +12,38 @@ import (
 	"time"
 )
 
-// Component and policy produce the same pods, for every kind and shape of workload and
-// every set of endpoints.
+// Component and policy produce the same pods, for every kind and shape of workload, every
+// set of endpoints, either source, and a region that is set or the node's.
 func TestComponentAndPolicyAgree(t *testing.T) {
 	t.Parallel()
-	for _, endpoints := range []string{"", "ecs", "imds", "ecs,imds"} {
-		t.Run("endpoints "+endpoints, func(t *testing.T) {
+	const podIdentity = ", irsa-sidecar/source: pod-identity"
+	for _, tt := range []struct {
+		endpoints, annotations string
+		region                 string
+	}{
+		{region: "eu-west-1"},
+		{endpoints: "ecs", region: "eu-west-1"},
+		{endpoints: "imds", annotations: podIdentity, region: "eu-west-1"},
+		{endpoints: "ecs,imds"},
+		{annotations: podIdentity + ", irsa-sidecar/zone: eu-west-1a"},
+	} {
+		t.Run(tt.endpoints+tt.annotations+tt.region, func(t *testing.T) {
 			t.Parallel()
-			checkAgreement(t, endpoints)
+			checkAgreement(t, tt.endpoints, tt.annotations, tt.region)
 		})
 	}
 }
 
-func checkAgreement(t *testing.T, endpoints string) {
+func checkAgreement(t *testing.T, endpoints, annotations, region string) {
 	var parts []string
 	if endpoints != "" {
 		parts = []string{privileged}
 	}
-	component, policy := newNamespace(t, parts...), newNamespace(t, append(parts, "inject", "guard")...)
+	inject := "inject"
+	if region == "" {
+		inject = "inject-node"
+	}
+	component, policy := newNamespace(t, parts...), newNamespace(t, append(parts, inject, "guard")...)
 	policy.role = component.role
 	for _, n := range []*namespace{component, policy} {
 		n.apply(n.serviceAccount())
@@ -37,15 +51,17 @@ func checkAgreement(t *testing.T, endpoints string) {
 	var workloads strings.Builder
 	want := 0
 	for _, s := range shapes() {
-		workloads.WriteString(workload("Deployment", s.name, s, endpoints))
+		workloads.WriteString(workload("Deployment", s.name, s, endpoints, annotations))
 		want++
 	}
 	for _, kind := range []string{"StatefulSet", "DaemonSet", "Job", "CronJob"} {
-		workloads.WriteString(workload(kind, strings.ToLower(kind), shapes()[1], endpoints))
+		workloads.WriteString(workload(kind, strings.ToLower(kind), shapes()[1], endpoints, annotations))
 		want++
 	}
-	component.applyDeploy("resources: [../../examples/settings, workloads.yaml]\ncomponents: [../../component]\n",
-		map[string]string{"workloads.yaml": workloads.String()})
+	component.applyDeploy("resources: [settings.yaml, workloads.yaml]\ncomponents: [../../component]\n", map[string]string{
+		"workloads.yaml": workloads.String(),
+		"settings.yaml":  fmt.Sprintf("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: irsa-sidecar}\ndata: {image: %q, region: %q, role: %q}\n", shared.image, region, component.role),
+	})
 	policy.apply(workloads.String())
 	for _, n := range []*namespace{component, policy} {
 		n.kubectl("create", "job", "--from=cronjob/cronjob", "by-hand")
@@ -101,7 +117,7 @@ func (n *namespace) podsByShape(want int) map[string]pod {
 
 // workload returns a workload of a kind. Label and annotation are on the workload for the
 // Component and on its pods for the policy. Only a DaemonSet's pods are ever started.
-func workload(kind, name string, s shape, endpoints string) string {
+func workload(kind, name string, s shape, endpoints, more string) string {
 	head := map[string]string{
 		"Deployment":  "apiVersion: apps/v1\nspec:\n  selector: {matchLabels: {shape: NAME}}\n  template:\n",
 		"StatefulSet": "apiVersion: apps/v1\nspec:\n  serviceName: none\n  selector: {matchLabels: {shape: NAME}}\n  template:\n",
@@ -110,7 +126,7 @@ func workload(kind, name string, s shape, endpoints string) string {
 		"CronJob":     "apiVersion: batch/v1\nspec:\n  schedule: 0 0 1 1 *\n  jobTemplate:\n    spec:\n      template:\n",
 	}[kind]
 	// The Component replaces a region; the policy does not.
-	annotations := fmt.Sprintf(`, annotations: {irsa-sidecar/set-region: "%t"`, s.name != "aws-variables")
+	annotations := fmt.Sprintf(`, annotations: {irsa-sidecar/set-region: "%t"%s`, s.name != "aws-variables", more)
 	if endpoints != "" {
 		annotations += fmt.Sprintf(", irsa-sidecar/endpoints: %q", endpoints)
 	}

@@ -31,7 +31,7 @@ spec:
 	for _, tt := range []struct{ name, subresource, patch, refused string }{
 		{"plain", "ephemeralcontainers", debug("", ""), ""},
 		{"with the application's processes", "ephemeralcontainers", debug(`, "targetContainerName": "app"`, ""), ""},
-		{"with the token", "ephemeralcontainers", debug(`, "volumeMounts": [{"name": "token", "mountPath": "/t"}]`, ""), "an ephemeral container must not mount a token for STS"},
+		{"with the token", "ephemeralcontainers", debug(`, "volumeMounts": [{"name": "token", "mountPath": "/t"}]`, ""), "an ephemeral container must not mount a token for STS or EKS Pod Identity"},
 		{"with the sidecar's processes", "ephemeralcontainers", debug(`, "targetContainerName": "irsa-sidecar"`, ""), "an ephemeral container must not target container irsa-sidecar"},
 		{"as the sidecar's user", "ephemeralcontainers", debug("", `, "runAsUser": 9911`), "an ephemeral container must not run as user 9911, which is the sidecar's: set another runAsUser"},
 		{"as another user", "ephemeralcontainers", debug("", `, "runAsUser": 1000`), ""},

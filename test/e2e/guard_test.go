@@ -163,7 +163,7 @@ func TestGuardWithPolicy(t *testing.T) {
 		{name: "unrelated init container irsa-sidecar", label: "true", spec: "\n  initContainers: [{name: irsa-sidecar, image: none}]", refused: []string{"container irsa-sidecar is not a native sidecar"}},
 		{name: "token mounted in another container", label: "true", spec: `
   volumes: [{name: aws-iam-token, projected: {sources: [{serviceAccountToken: {audience: sts.amazonaws.com, path: token}}]}}]
-  initContainers: [{name: setup, image: none, volumeMounts: [{name: aws-iam-token, mountPath: /t}]}]`, refused: []string{"a token for STS is mounted in container setup: a newer AWS SDK there would use it and bypass the sidecar", "Remove the mount", "skip-containers"}},
+  initContainers: [{name: setup, image: none, volumeMounts: [{name: aws-iam-token, mountPath: /t}]}]`, refused: []string{"a token for STS or EKS Pod Identity is mounted in container setup: a newer AWS SDK there would use it and bypass the sidecar", "Remove the mount", "skip-containers"}},
 	})
 }
 
@@ -209,7 +209,7 @@ func TestGuardAlone(t *testing.T) {
   volumes: [{name: token, projected: {sources: [{serviceAccountToken: {audience: sts.amazonaws.com, path: token}}]}}]` + nativeSidecar(roleEnv+`, volumeMounts: [{name: token, mountPath: /t/token, subPath: token}]`), refused: []string{"the sidecar mounts the token with subPath, so it would never see a new token", "mount the volume without subPath"}},
 		{name: "token of another audience, mounted with subPath", label: "true", spec: tokenVolume("sts.amazonaws.com.cn") + nativeSidecar(roleEnv+`, volumeMounts: [{name: token, mountPath: /t/token, subPath: token}]`), refused: []string{"the sidecar mounts the token with subPath"}},
 		{name: "token of another audience, mounted in another container", label: "true", containers: `{name: app, image: none, env: [{name: AWS_CONTAINER_CREDENTIALS_FULL_URI, value: x}], volumeMounts: [{name: token, mountPath: /t}]}`,
-			spec: tokenVolume("sts.amazonaws.com.cn") + nativeSidecar(roleEnv+`, volumeMounts: [{name: token, mountPath: /t}]`), refused: []string{"a token for STS is mounted in container app"}},
+			spec: tokenVolume("sts.amazonaws.com.cn") + nativeSidecar(roleEnv+`, volumeMounts: [{name: token, mountPath: /t}]`), refused: []string{"a token for STS or EKS Pod Identity is mounted in container app"}},
 		{name: "token of an audience that is not the sidecar's", label: "true", containers: `{name: app, image: none, env: [{name: AWS_CONTAINER_CREDENTIALS_FULL_URI, value: x}], volumeMounts: [{name: token, mountPath: /t}]}`,
 			spec: tokenVolume("vault") + nativeSidecar(roleEnv), sidecar: true},
 		{name: "token mounted in the sidecar only", label: "true", sidecar: true, spec: `

@@ -129,17 +129,19 @@ func (s *suite) install(ctx context.Context) error {
 	if strings.Contains(names, "/irsa-sidecar") {
 		return fmt.Errorf("this cluster already has policies of irsa-sidecar, which the tests would replace:\n%s", names)
 	}
-	// The documented place for other settings of the sidecar.
+	// Other settings of the sidecar go there; this one is for web identity.
 	err = replaceOnce(filepath.Join(s.deploy, "inject", "policy.yaml"),
-		"          // end of settings\n",
-		"          // end of settings\n"+
+		"          // end of web-identity\n",
+		"          // end of web-identity\n"+
 			`          {"name": "AWS_ENDPOINT_URL_STS", "value": namespaceObject.metadata.annotations["`+ours+`/sts"]},`+"\n")
 	if err != nil {
 		return err
 	}
 	for part, source := range map[string]string{
 		"inject": fmt.Sprintf("configMapGenerator: [{name: irsa-sidecar, literals: [%q, region=eu-west-1]}]\ncomponents: [../../inject]", "image="+s.image),
-		"guard":  "resources: [../../guard]",
+		// In one cluster there is one. The tests have another that uses the node's region.
+		"inject-node": fmt.Sprintf("namePrefix: node-\nconfigMapGenerator: [{name: irsa-sidecar, literals: [%q, region=]}]\ncomponents: [../../inject]", "image="+s.image),
+		"guard":       "resources: [../../guard]",
 	} {
 		// The documented way to limit both to some namespaces.
 		err := applyKustomization(ctx, "", filepath.Join(s.deploy, ours, part), fmt.Sprintf(`

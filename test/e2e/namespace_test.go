@@ -84,7 +84,7 @@ func (n *namespace) awaitPolicies(parts []string) {
 	for _, part := range parts {
 		var label, sign string
 		switch part {
-		case "inject":
+		case "inject", "inject-node":
 			label, sign = "true", "sidecar" // the container, or the guard's message about it
 		case "guard":
 			label, sign = "probe", `irsa-sidecar/inject is "probe"`

@@ -59,7 +59,7 @@ metadata: {name: no-number, annotations: {eks.amazonaws.com/role-arn: "` + roleA
 	}
 	// A token of the service account's audience is one for STS.
 	_, err := n.dryRun(admission{account: "token", label: "true", containers: `{name: app, image: none, volumeMounts: [{name: token, mountPath: /t}]}`, spec: tokenVolume("example")}.pod())
-	if want := "a token for STS is mounted in container app"; !strings.Contains(refusal(err), want) {
+	if want := "a token for STS or EKS Pod Identity is mounted in container app"; !strings.Contains(refusal(err), want) {
 		t.Errorf("the API server answered %v, want %q", err, want)
 	}
 }

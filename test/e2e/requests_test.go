@@ -44,6 +44,9 @@ func TestGuardOfRequests(t *testing.T) {
 		{"namespace, annotation", kubectl("annotate", "namespace", n.name, "irsa-sidecar/inject=true"), "namespace " + n.name + " has the annotation irsa-sidecar/inject, which is not read: make it a label (kubectl label namespace " + n.name + " irsa-sidecar/inject=true)"},
 		{"namespace, label yes", kubectl("label", "namespace", n.name, "irsa-sidecar/inject=yes"), `the label irsa-sidecar/inject of namespace ` + n.name + ` is "yes"`},
 		{"namespace, label true", kubectl("label", "namespace", n.name, "irsa-sidecar/inject=true"), ""},
+		{"account, source", account(`, annotations: {irsa-sidecar/source: pod-identity}`), ""},
+		{"account, unknown source", account(`, annotations: {irsa-sidecar/source: irsa}`), `annotation irsa-sidecar/source of service account a is "irsa": set it to "web-identity" or "pod-identity"`},
+		{"namespace, source", kubectl("annotate", "namespace", n.name, "irsa-sidecar/source=pod-identity"), "namespace " + n.name + " has the annotation irsa-sidecar/source, which is not read"},
 		{"namespace, endpoints", kubectl("annotate", "namespace", n.name, "irsa-sidecar/endpoints=ecs"), "namespace " + n.name + " has the annotation irsa-sidecar/endpoints, which is not read: annotate the service account or the pods"},
 	}
 	until(t, 30*time.Second, func() error { // the policies come into force one by one

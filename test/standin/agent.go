@@ -2,6 +2,7 @@ package standin
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
 	"fmt"
 	"net"
@@ -41,19 +42,19 @@ const (
 // See https://github.com/aws/eks-pod-identity-agent and
 // https://docs.aws.amazon.com/eks/latest/APIReference/API_auth_AssumeRoleForPodIdentity.html.
 type Agent struct {
-	issuer *Issuer
-	sts    *STS // knows the credentials
-	role   string
+	sts  *STS // knows the credentials
+	role string
 
 	mu sync.Mutex // guards the fields below
 
-	now            func() time.Time
-	serviceAccount string // which is associated with the role
-	trusts         bool   // whether the role trusts EKS Pod Identity
-	lifetime       time.Duration
-	renewal        time.Duration
-	cache          map[string]cached // by token
-	requests       []AgentRequest
+	now      func() time.Time
+	cluster  provider // its issuer
+	subject  string   // of the service account that is associated with the role
+	trusts   bool     // whether the role trusts EKS Pod Identity
+	lifetime time.Duration
+	renewal  time.Duration
+	cache    map[string]cached // by token
+	requests []AgentRequest
 
 	faults
 }
@@ -81,7 +82,7 @@ type AgentRequest struct {
 // the namespace default is associated with role. STS knows the credentials that it hands
 // out.
 func NewAgent(issuer *Issuer, sts *STS, role string) *Agent {
-	return &Agent{issuer: issuer, sts: sts, role: role, now: time.Now, serviceAccount: defaultServiceAccount, trusts: true,
+	return &Agent{sts: sts, role: role, now: time.Now, cluster: providers([]*Issuer{issuer})[0], subject: subject(defaultNamespace, defaultServiceAccount), trusts: true,
 		lifetime: agentSession, renewal: agentRenewal, cache: map[string]cached{}}
 }
 
@@ -109,7 +110,16 @@ func (a *Agent) SetSessions(lifetime, renewal time.Duration) {
 func (a *Agent) Associate(serviceAccount string, trusts bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.serviceAccount, a.trusts = serviceAccount, trusts
+	a.subject, a.trusts = subject(defaultNamespace, serviceAccount), trusts
+}
+
+// SetCluster makes it the agent of a real cluster, in which that service account has the
+// association. It fetches the issuer's keys as [STS.AddProvider] does.
+func (a *Agent) SetCluster(issuer string, client *http.Client, namespace, serviceAccount string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.cluster = discovered(issuer, client)
+	a.subject = subject(namespace, serviceAccount)
 }
 
 // Forget empties the cache, as a restart of the agent does.
@@ -198,7 +208,7 @@ func (a *Agent) exchange(r *http.Request) (Credentials, *refusal) {
 	if c, ok := a.cache[raw]; ok && c.Expiration.Sub(now) > agentLeast && now.Sub(c.since) < a.renewal {
 		return c.Credentials, nil
 	}
-	if err := a.authorize(raw, claims); err != nil {
+	if err := a.authorize(r.Context(), raw, claims); err != nil {
 		return Credentials{}, err
 	}
 	c := a.sts.grant(a.role, "eks-demo-"+podOf(claims.Subject)+"-"+uid(fmt.Sprint(len(a.requests)))[:8], a.lifetime)
@@ -210,14 +220,13 @@ func (a *Agent) exchange(r *http.Request) (Credentials, *refusal) {
 }
 
 // authorize is what EKS Auth checks. The caller holds a.mu.
-func (a *Agent) authorize(raw string, claims *jwt.Claims) *refusal {
+func (a *Agent) authorize(ctx context.Context, raw string, claims *jwt.Claims) *refusal {
 	refuse := func(status int, code, message string) *refusal {
 		return &refusal{status, code, fmt.Sprintf("[%s]: (%s): %s, fault: client", uid(raw), code, message)}
 	}
-	token, err := jwt.ParseSigned(raw, []jose.SignatureAlgorithm{jose.RS256})
 	awsNow := a.sts.clock()
 	switch {
-	case err != nil || token.Claims(a.issuer.key.Public()) != nil || claims.Issuer != a.issuer.url:
+	case claims.Issuer != a.cluster.issuer || !a.signed(ctx, raw):
 		return refuse(http.StatusBadRequest, "InvalidTokenException", "The token included in the request is not one of the cluster: "+raw)
 	case !slices.Contains(claims.Audience, AgentAudience):
 		return refuse(http.StatusBadRequest, "InvalidTokenException", "The token included in the request has an invalid audience: "+raw)
@@ -225,12 +234,22 @@ func (a *Agent) authorize(raw string, claims *jwt.Claims) *refusal {
 		return refuse(http.StatusBadRequest, "ExpiredTokenException", "The token included in the request is expired")
 	case claims.NotBefore.Time().After(awsNow.Add(issueLeeway)):
 		return refuse(http.StatusBadRequest, "InvalidTokenException", "The token included in the request is not valid yet")
-	case claims.Subject != subject(defaultNamespace, a.serviceAccount):
+	case claims.Subject != a.subject:
 		return refuse(http.StatusNotFound, "ResourceNotFoundException", "No association found for the service account")
 	case !a.trusts:
 		return refuse(http.StatusForbidden, "AccessDeniedException", "Unauthorized Exception! EKS does not have permissions to assume the associated role.")
 	}
 	return nil
+}
+
+// signed reports whether the cluster has signed a token. The caller holds a.mu.
+func (a *Agent) signed(ctx context.Context, raw string) bool {
+	token, err := jwt.ParseSigned(raw, []jose.SignatureAlgorithm{jose.RS256})
+	if err != nil {
+		return false
+	}
+	key := signer(ctx, []provider{a.cluster}, token.Headers[0].KeyID)
+	return key != nil && token.Claims(key) == nil
 }
 
 // podOf returns the name of the pod of a service account.

@@ -35,9 +35,14 @@ func providers(issuers []*Issuer) []provider {
 func (s *STS) AddProvider(issuer string, client *http.Client) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.providers = append(s.providers, provider{issuer, func(ctx context.Context) ([]jose.JSONWebKey, error) {
+	s.providers = append(s.providers, discovered(issuer, client))
+}
+
+// discovered returns a provider whose keys are in discovery documents.
+func discovered(issuer string, client *http.Client) provider {
+	return provider{issuer, func(ctx context.Context) ([]jose.JSONWebKey, error) {
 		return discover(ctx, client, issuer)
-	}})
+	}}
 }
 
 // discoveryTimeout is a guess at AWS's, which is known only to be some seconds.

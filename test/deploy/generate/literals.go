@@ -1,8 +1,8 @@
 package main
 
 import (
+	"errors"
 	"fmt"
-	"maps"
 	"net"
 	"regexp"
 	"slices"
@@ -18,19 +18,6 @@ var settings = map[string]string{
 	"AWS_REGION":   "variables.region",
 }
 
-// computed are the fields that the policy computes, by the type of the value. VALUE is
-// the value in the source.
-var computed = map[string]string{
-	"Object.spec.initContainers.image": "variables.image",
-	"Object.spec.initContainers.env": `variables.settings.map(e, has(e.value)
-  ? Object.spec.initContainers.env{name: e.name, value: e.value}
-  : Object.spec.initContainers.env{name: e.name, valueFrom: Object.spec.initContainers.env.valueFrom{
-      fieldRef: Object.spec.initContainers.env.valueFrom.fieldRef{fieldPath: "metadata.annotations['" + e.annotation + "']"}}})`,
-	"Object.spec.initContainers.args":                                             `["link-local"] + variables.endpoints.map(endpoint, endpoint.address)`,
-	"Object.spec.volumes.projected.sources.serviceAccountToken.audience":          `params.metadata.?annotations[?"eks.amazonaws.com/audience"].orValue(VALUE)`,
-	"Object.spec.volumes.projected.sources.serviceAccountToken.expirationSeconds": `(variables.expirations + [VALUE])[0]`,
-}
-
 // endpointOf is the endpoint that needs a variable in every container except the sidecar.
 var endpointOf = map[string]string{
 	"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": "ecs",
@@ -40,10 +27,6 @@ var endpointOf = map[string]string{
 // literals returns the sections of the policy.
 func (s *shape) literals() (sections, error) {
 	endpoints, err := s.endpointLiterals()
-	if err != nil {
-		return nil, err
-	}
-	settings, err := s.settingLiterals()
 	if err != nil {
 		return nil, err
 	}
@@ -62,9 +45,8 @@ func (s *shape) literals() (sections, error) {
 	for _, sysctl := range s.sysctls.Content {
 		sysctls = append(sysctls, fmt.Sprintf(`{"name": %q, "value": %q},`, field(sysctl, "name").Value, field(sysctl, "value").Value))
 	}
-	return sections{
+	all := sections{
 		"endpoints":  endpoints,
-		"settings":   settings,
 		"app-env":    env,
 		"region-env": region,
 		"labels":     labels,
@@ -72,7 +54,8 @@ func (s *shape) literals() (sections, error) {
 		"volume":     literal("Object.spec.volumes", s.volume),
 		"sidecar":    literal("Object.spec.initContainers", s.sidecar),
 		"link-local": literal("Object.spec.initContainers", s.linkLocal),
-	}, nil
+	}
+	return all, s.settingLiterals(all)
 }
 
 var listenVariable = regexp.MustCompile(`^SIDECAR_([A-Z]+)_LISTEN$`)
@@ -104,28 +87,60 @@ func (s *shape) endpointLiterals() (lines []string, err error) {
 	return lines, nil
 }
 
-func (s *shape) settingLiterals() (lines []string, err error) {
-	all, err := variables(field(s.sidecar, "env"))
+// ofWebIdentity are the sidecar's variables that EKS Pod Identity replaces.
+var ofWebIdentity = []string{"AWS_ROLE_ARN", "AWS_WEB_IDENTITY_TOKEN_FILE"}
+
+// settingLiterals adds the sections with variables of the sidecar, and those that have the
+// node's region.
+func (s *shape) settingLiterals(all sections) error {
+	env, err := variables(field(s.sidecar, "env"))
 	if err != nil {
-		return nil, err
+		return err
 	}
-	missing := maps.Clone(settings)
-	for _, v := range all {
-		if v.annotation != "" {
-			lines = append(lines, fmt.Sprintf(`{"name": %q, "annotation": %q},`, v.name, v.annotation))
-			continue
+	for name := range settings {
+		if !slices.ContainsFunc(env, func(v variable) bool { return v.name == name }) {
+			return fmt.Errorf("pod.yaml: the sidecar lacks the variable %s", name)
 		}
-		value := strconv.Quote(v.value)
-		if expression, ok := settings[v.name]; ok {
-			value = expression
-			delete(missing, v.name)
+	}
+	for _, v := range env {
+		section := "settings"
+		if slices.Contains(ofWebIdentity, v.name) {
+			section = "web-identity"
 		}
-		lines = append(lines, fmt.Sprintf(`{"name": %q, "value": %s},`, v.name, value))
+		all[section] = append(all[section], v.literal()+",")
 	}
-	if len(missing) > 0 {
-		return nil, fmt.Errorf("pod.yaml: the sidecar lacks variables: %v", missing)
+	for section, env := range map[string]*yaml.Node{"pod-identity": s.podIdentity, "node": s.node, "node-env": s.nodeEnv} {
+		vs, err := variables(env)
+		if err != nil {
+			return err
+		}
+		for _, v := range vs {
+			all[section] = append(all[section], v.literal()+",")
+		}
 	}
-	return lines, nil
+	return s.checkPodIdentity()
+}
+
+// literal returns an entry of the policy's settings.
+func (v variable) literal() string {
+	if v.field != "" {
+		return fmt.Sprintf(`{"name": %q, "field": %q}`, v.name, v.field)
+	}
+	value := strconv.Quote(v.value)
+	if expression, ok := settings[v.name]; ok {
+		value = expression
+	}
+	return fmt.Sprintf(`{"name": %q, "value": %s}`, v.name, value)
+}
+
+// checkPodIdentity fails if the volume with EKS Pod Identity differs in more than the
+// audience, which the policy computes.
+func (s *shape) checkPodIdentity() error {
+	got, want := flat("Object.spec.volumes", s.podIdentityVolume), flat("Object.spec.volumes", s.volume)
+	if strings.Replace(got, `orValue("pods.eks.amazonaws.com")`, `orValue("sts.amazonaws.com")`, 1) != want {
+		return errors.New("pod-identity.yaml: the volume must differ from that of pod.yaml in the audience alone, and have pods.eks.amazonaws.com")
+	}
+	return nil
 }
 
 // unlessSet are the variables that a container gets only if it has none of its group.
@@ -185,100 +200,4 @@ func (s *shape) envLiteral() (lines []string, err error) {
 		lines = append(lines, fmt.Sprintf(`  {"name": %q, "value": %s%q},`, v.name, replaced[v.name], v.value))
 	}
 	return append(lines, "]"+strings.Join(added, "")), nil
-}
-
-// width is the longest line of a value that is written on one line.
-const width = 100
-
-// literal returns a value as CEL, with the line breaks of the source. An object has the
-// type's name, such as Object.spec.volumes.
-func literal(typ string, node *yaml.Node) []string {
-	if line := flat(typ, node); node.Kind == yaml.ScalarNode || computed[typ] != "" || node.Style&yaml.FlowStyle != 0 && len(line) <= width {
-		return strings.Split(line, "\n")
-	}
-	if node.Kind == yaml.SequenceNode && len(node.Content) == 1 {
-		lines := literal(typ, node.Content[0])
-		lines[0] = "[" + lines[0]
-		lines[len(lines)-1] += "]"
-		return lines
-	}
-	var items [][]string
-	open, end := "[", "]"
-	if node.Kind == yaml.SequenceNode {
-		for _, item := range node.Content {
-			items = append(items, literal(typ, item))
-		}
-	} else {
-		open, end = typ+"{", "}"
-		if isMap(typ) {
-			open = "{"
-		}
-		for i := 0; i < len(node.Content); i += 2 {
-			item := literal(fieldType(typ, node.Content[i].Value), node.Content[i+1])
-			item[0] = key(typ, node.Content[i].Value) + item[0]
-			items = append(items, item)
-		}
-	}
-	lines := []string{open}
-	for i, item := range items {
-		if i < len(items)-1 {
-			item[len(item)-1] += ","
-		}
-		for _, line := range item {
-			lines = append(lines, "  "+line)
-		}
-	}
-	return append(lines, end)
-}
-
-// flat returns a value as CEL on one line.
-func flat(typ string, node *yaml.Node) string {
-	if expression := computed[typ]; expression != "" {
-		return strings.Replace(expression, "VALUE", scalar(typ, node), 1)
-	}
-	var items []string
-	switch node.Kind {
-	case yaml.SequenceNode:
-		for _, item := range node.Content {
-			items = append(items, flat(typ, item))
-		}
-		return "[" + strings.Join(items, ", ") + "]"
-	case yaml.MappingNode:
-		for i := 0; i < len(node.Content); i += 2 {
-			items = append(items, key(typ, node.Content[i].Value)+flat(fieldType(typ, node.Content[i].Value), node.Content[i+1]))
-		}
-		object := typ
-		if isMap(typ) {
-			object = ""
-		}
-		return object + "{" + strings.Join(items, ", ") + "}"
-	}
-	return scalar(typ, node)
-}
-
-func scalar(typ string, node *yaml.Node) string {
-	if node.Tag == yaml.NodeTagString || typ == "" {
-		return strconv.Quote(node.Value)
-	}
-	return node.Value
-}
-
-// isMap reports whether a field is a map of strings and not an object.
-func isMap(typ string) bool {
-	return strings.HasSuffix(typ, ".requests") || strings.HasSuffix(typ, ".limits")
-}
-
-// fieldType returns the type of an object's field, or "" for a map's value.
-func fieldType(typ, name string) string {
-	if isMap(typ) {
-		return ""
-	}
-	return typ + "." + name
-}
-
-func key(typ, name string) string {
-	if isMap(typ) {
-		return strconv.Quote(name) + ": "
-	}
-	return name + ": "
 }

@@ -35,7 +35,11 @@ func TestDrift(t *testing.T) {
 		{shape, "AWS_REGION", "REGION", "AWS_REGION"},
 		{shape, "AWS_DEFAULT_REGION", "REGION", "AWS_DEFAULT_REGION"},
 		{shape, "irsa-sidecar/duration", "irsa-sidecar/lifetime", policy},
-		{shape, "metadata.annotations['irsa-sidecar/zone']", "metadata.name", "SIDECAR_ZONE has neither a value nor an annotation"},
+		{shape, "{fieldRef: {fieldPath: \"metadata.annotations['irsa-sidecar/zone']\"}}", "{}", "SIDECAR_ZONE has neither a value nor a field"},
+		{"deploy/component/sidecar/node.yaml", "topology.kubernetes.io/region", "example/region", policy},
+		{"deploy/component/sidecar/pod-identity.yaml", "169.254.170.23", "169.254.170.24", policy},
+		{"deploy/component/sidecar/pod-identity.yaml", "audience: pods", "audience: pod", "pod-identity.yaml: the volume must differ"},
+		{"deploy/component/sidecar/pod-identity.yaml", "86400", "3600", "pod-identity.yaml: the volume must differ"},
 		{shape, "value: regional", "value: legacy", policy},
 		{"deploy/component/sidecar/endpoints.yaml", "args: [link-local, ", "args: [", "irsa-sidecar-link-local"},
 	}

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"regexp"
 
 	"sigs.k8s.io/kustomize/kyaml/yaml"
 )
@@ -19,6 +18,9 @@ type shape struct {
 	sysctls            *yaml.Node
 	endpointSettings   *yaml.Node // the sidecar's additional env
 	endpointEnv        *yaml.Node // the additional env of every other container
+	podIdentity        *yaml.Node // the sidecar's env with EKS Pod Identity, in place of sourceSettings
+	podIdentityVolume  *yaml.Node
+	node, nodeEnv      *yaml.Node // the env of the sidecar and of every other container with the node's region
 
 	image, region, role string
 }
@@ -42,6 +44,14 @@ func readShape(root string) (*shape, error) {
 			&s.linkLocal:        {"template", "spec", "initContainers", "[name=irsa-sidecar-link-local]"},
 			&s.endpointSettings: {"template", "spec", "initContainers", "[name=irsa-sidecar]", "env"},
 			&s.endpointEnv:      {"template", "spec", "containers", "0", "env"},
+		}},
+		{filepath.Join(dir, "pod-identity.yaml"), map[**yaml.Node][]string{
+			&s.podIdentity:       {"template", "spec", "initContainers", "[name=irsa-sidecar]", "env"},
+			&s.podIdentityVolume: {"template", "spec", "volumes", "[name=irsa-sidecar-token]"},
+		}},
+		{filepath.Join(dir, "node.yaml"), map[**yaml.Node][]string{
+			&s.node:    {"template", "spec", "initContainers", "[name=irsa-sidecar]", "env"},
+			&s.nodeEnv: {"template", "spec", "containers", "0", "env"},
 		}},
 	} {
 		object, err := readYAML(source.file)
@@ -83,10 +93,8 @@ func field(mapping *yaml.Node, key string) *yaml.Node {
 	return nil
 }
 
-// A variable is an entry of a container's env, with a value or the name of an annotation.
-type variable struct{ name, value, annotation string }
-
-var annotationPath = regexp.MustCompile(`^metadata\.annotations\['(.+)'\]$`)
+// A variable is an entry of a container's env, with a value or the path of a field.
+type variable struct{ name, value, field string }
 
 // variables returns the entries of an env.
 func variables(env *yaml.Node) (all []variable, err error) {
@@ -98,10 +106,10 @@ func variables(env *yaml.Node) (all []variable, err error) {
 			return nil, fmt.Errorf("line %d: no name: %v", entry.Line, err)
 		case value != nil:
 			all = append(all, variable{name: name.Value, value: value.Value})
-		case path != nil && annotationPath.MatchString(path.YNode().Value):
-			all = append(all, variable{name: name.Value, annotation: annotationPath.FindStringSubmatch(path.YNode().Value)[1]})
+		case path != nil:
+			all = append(all, variable{name: name.Value, field: path.YNode().Value})
 		default:
-			return nil, fmt.Errorf("line %d: %s has neither a value nor an annotation", entry.Line, name.Value)
+			return nil, fmt.Errorf("line %d: %s has neither a value nor a field", entry.Line, name.Value)
 		}
 	}
 	return all, nil
