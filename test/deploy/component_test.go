@@ -188,6 +188,13 @@ func TestPodIdentity(t *testing.T) {
 	}
 }
 
+// The example has EKS Pod Identity.
+func TestPodIdentityExample(t *testing.T) {
+	if got := environment(example(t, "pod-identity").Spec.InitContainers[0]); got["AWS_CONTAINER_CREDENTIALS_FULL_URI"] == "" || got["AWS_ROLE_ARN"] != "" {
+		t.Errorf("the sidecar has variables %v", got)
+	}
+}
+
 // An empty region is that of the node. The annotation irsa-sidecar/zone takes precedence.
 func TestRegionOfNode(t *testing.T) {
 	const region, zone = "metadata.labels['topology.kubernetes.io/region']", "metadata.labels['topology.kubernetes.io/zone']"
