@@ -10,14 +10,26 @@ import (
 // computed are the fields that the policy computes, by the type of the value. VALUE is
 // the value in the source.
 var computed = map[string]string{
-	"Object.spec.initContainers.image": "variables.image",
-	"Object.spec.initContainers.env": `variables.settings.map(e, has(e.value)
+	"Object.spec.initContainers.image": "variables.image,\nimagePullPolicy: variables.container[\"image-pull-policy\"].replace(\"none\", \"\")",
+	"Object.spec.initContainers.env": `variables.sidecarEnv.map(e, has(e.value)
   ? Object.spec.initContainers.env{name: e.name, value: e.value}
   : Object.spec.initContainers.env{name: e.name, valueFrom: Object.spec.initContainers.env.valueFrom{
       fieldRef: Object.spec.initContainers.env.valueFrom.fieldRef{fieldPath: e.field}}})`,
+	"Object.spec.initContainers.resources":                                        `Object.spec.initContainers.resources{requests: variables.resources[0], limits: variables.resources[1]}`,
+	"Object.spec.initContainers.securityContext.runAsUser":                        `int(variables.container["uid"])`,
+	"Object.spec.initContainers.securityContext.runAsGroup":                       `int(variables.container["gid"])`,
 	"Object.spec.initContainers.args":                                             `["link-local"] + variables.endpoints.map(endpoint, endpoint.address)`,
 	"Object.spec.volumes.projected.sources.serviceAccountToken.audience":          `variables.podIdentity ? "pods.eks.amazonaws.com" : params.metadata.?annotations[?"eks.amazonaws.com/audience"].orValue(VALUE)`,
 	"Object.spec.volumes.projected.sources.serviceAccountToken.expirationSeconds": `(variables.expirations + [VALUE])[0]`,
+}
+
+// compute returns the expression for a field that the policy computes, or "". The
+// container that adds addresses keeps its user, root.
+func compute(typ string, node *yaml.Node) string {
+	if strings.HasPrefix(typ, "Object.spec.initContainers.securityContext.runAs") && node.Value == "0" {
+		return ""
+	}
+	return strings.Replace(computed[typ], "VALUE", scalar(typ, node), 1)
 }
 
 // width is the longest line of a value that is written on one line.
@@ -26,7 +38,7 @@ const width = 100
 // literal returns a value as CEL, with the line breaks of the source. An object has the
 // type's name, such as Object.spec.volumes.
 func literal(typ string, node *yaml.Node) []string {
-	if line := flat(typ, node); node.Kind == yaml.ScalarNode || computed[typ] != "" || node.Style&yaml.FlowStyle != 0 && len(line) <= width {
+	if line := flat(typ, node); node.Kind == yaml.ScalarNode || compute(typ, node) != "" || node.Style&yaml.FlowStyle != 0 && len(line) <= width {
 		return strings.Split(line, "\n")
 	}
 	if node.Kind == yaml.SequenceNode && len(node.Content) == 1 {
@@ -66,8 +78,8 @@ func literal(typ string, node *yaml.Node) []string {
 
 // flat returns a value as CEL on one line.
 func flat(typ string, node *yaml.Node) string {
-	if expression := computed[typ]; expression != "" {
-		return strings.Replace(expression, "VALUE", scalar(typ, node), 1)
+	if expression := compute(typ, node); expression != "" {
+		return expression
 	}
 	var items []string
 	switch node.Kind {

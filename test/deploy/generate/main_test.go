@@ -21,14 +21,13 @@ func TestDrift(t *testing.T) {
 	const policy, shape = "deploy/inject/policy.yaml", "deploy/component/sidecar/pod.yaml"
 	tests := []struct{ file, old, new, want string }{
 		{policy, "failureThreshold: 300", "failureThreshold: 3", policy},
-		{policy, "runAsUser: 9911", "runAsUser: 65532", policy},
+		{policy, `runAsUser: int(variables.container["uid"])`, "runAsUser: 9911", policy},
 		{policy, "runAsUser: 0,", "runAsUser: 1,", policy},
 		{policy, "[86400]", "[600]", policy},
 		{policy, "ip_unprivileged_port_start", "ip_local_port_range", policy},
 		{policy, `"http://127.0.0.1:9911/v1/credentials"`, `"http://127.0.0.1:9912/v1/credentials"`, policy},
 		{policy, `"eks.amazonaws.com/skip-pod-identity-webhook": "true",`, "", policy},
 		{policy, "readOnly: true", "readOnly: true, subPath: token", policy},
-		{shape, "memory: 64Mi", "memory: 65Mi", policy},
 		{shape, "memory: 64Mi", "memory: 65Mi", ".md:"},
 		{policy, "// sidecar: generated", "// the sidecar", `no file has the marker "// sidecar: generated"`},
 		{policy, "// end of sidecar", "// the end", `no line "// end of sidecar"`},
