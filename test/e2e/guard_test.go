@@ -142,6 +142,8 @@ func TestGuardWithPolicy(t *testing.T) {
 		{name: "node selector for Linux", label: "true", spec: "\n  nodeSelector: {kubernetes.io/os: linux}", sidecar: true},
 		{name: "user of the sidecar", label: "true", containers: "{name: app, image: none}, {name: two, image: none, securityContext: {runAsUser: 9911}}", refused: []string{"container two runs as user 9911, which is the sidecar's, and could stop the sidecar: set another runAsUser there"}},
 		{name: "user of the sidecar for the whole pod", label: "true", containers: "{name: app, image: none, securityContext: {runAsUser: 1000}}, {name: two, image: none}", spec: "\n  securityContext: {runAsUser: 9911}", refused: []string{"container two runs as user 9911"}},
+		{name: "user of the sidecar by annotation", label: "true", annotations: `irsa-sidecar/uid: "1000"`, spec: "\n  securityContext: {runAsUser: 1000}", refused: []string{"container app runs as user 1000, which is the sidecar's"}},
+		{name: "usual user of the sidecar, which has another", label: "true", annotations: `irsa-sidecar/uid: "9912"`, spec: "\n  securityContext: {runAsUser: 9911}", sidecar: true},
 		{name: "another user", label: "true", spec: "\n  securityContext: {runAsUser: 1000}", sidecar: true},
 		{name: "volume of the same name", label: "true", spec: "\n  volumes: [{name: irsa-sidecar-token, emptyDir: {}}]", refused: []string{"the pod has a volume irsa-sidecar-token of its own", "rename the pod's volume"}},
 		{name: "label of an injected pod", label: `true", irsa-sidecar/requested-by: "pod`, refused: []string{"the pod has the label irsa-sidecar/requested-by, which deploy/inject sets, but no sidecar: remove this label"}},

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -47,16 +48,21 @@ func kubectlJSON(ctx context.Context, v any, args ...string) error {
 	return json.Unmarshal([]byte(out), v)
 }
 
-// applyKustomization writes a kustomization into a new directory dir and applies it.
-func applyKustomization(ctx context.Context, namespace, dir, kustomization string) error {
-	if err := writeFile(filepath.Join(dir, "kustomization.yaml"), kustomization); err != nil {
+// applyKustomization writes a kustomization and other files into the directory dir and
+// applies it.
+func applyKustomization(ctx context.Context, namespace, dir, kustomization string, files map[string]string) error {
+	err := writeFile(filepath.Join(dir, "kustomization.yaml"), kustomization)
+	for name, text := range files {
+		err = errors.Join(err, writeFile(filepath.Join(dir, name), text))
+	}
+	if err != nil {
 		return err
 	}
 	args := []string{"apply", "-k", dir}
 	if namespace != "" {
 		args = append(args, "-n", namespace)
 	}
-	_, err := kubectl(ctx, "", args...)
+	_, err = kubectl(ctx, "", args...)
 	return err
 }
 

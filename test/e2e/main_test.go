@@ -129,7 +129,8 @@ func (s *suite) install(ctx context.Context) error {
 	if strings.Contains(names, "/irsa-sidecar") {
 		return fmt.Errorf("this cluster already has policies of irsa-sidecar, which the tests would replace:\n%s", names)
 	}
-	// Other settings of the sidecar go there; this one is for web identity.
+	// The address of STS differs between namespaces, so the ConfigMap cannot set it. It is for
+	// web identity.
 	err = replaceOnce(filepath.Join(s.deploy, "inject", "policy.yaml"),
 		"          // end of web-identity\n",
 		"          // end of web-identity\n"+
@@ -153,7 +154,7 @@ patches:
       - op: replace
         path: /spec/matchConstraints/namespaceSelector
         value: {matchLabels: {%[2]s/%[1]s: "true"}}
-`, part, ours, source))
+`, part, ours, source), nil)
 		if err != nil {
 			return err
 		}

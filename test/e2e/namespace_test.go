@@ -180,13 +180,10 @@ func (n *namespace) applyDeploy(kustomization string, files map[string]string) {
 	err := errors.Join(
 		replaceOnce(settings, "registry.example.com/irsa-sidecar:v0.1.0", shared.image),
 		replaceOnce(settings, "arn:aws:iam::111122223333:role/example", n.role))
-	for name, text := range files {
-		err = errors.Join(err, writeFile(filepath.Join(deploy, ours, n.name, name), text))
-	}
 	if err != nil {
 		n.Fatal(err)
 	}
-	if err := applyKustomization(n.Context(), n.name, filepath.Join(deploy, ours, n.name), kustomization); err != nil {
+	if err := applyKustomization(n.Context(), n.name, filepath.Join(deploy, ours, n.name), kustomization, files); err != nil {
 		n.Fatal(err)
 	}
 }

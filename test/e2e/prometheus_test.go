@@ -104,7 +104,7 @@ spec:
 		n.kubectl("wait", "--for=condition=Established", "customresourcedefinition/"+plural+".monitoring.coreos.com", "--timeout=30s")
 	}
 	dir := filepath.Join(shared.deploy, ours, n.name, "monitoring")
-	if err := applyKustomization(n.Context(), n.name, dir, "resources: [../../../monitoring]\nnamespace: "+n.name+"\n"); err != nil {
+	if err := applyKustomization(n.Context(), n.name, dir, "resources: [../../../monitoring]\nnamespace: "+n.name+"\n", nil); err != nil {
 		n.Fatal(err)
 	}
 	checkNoDrift(n.T, dir)

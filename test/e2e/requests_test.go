@@ -38,6 +38,9 @@ func TestGuardOfRequests(t *testing.T) {
 		{"account, annotation", account(`, annotations: {irsa-sidecar/inject: "true"}`), "service account a has the annotation irsa-sidecar/inject, which is not read: make it a label (kubectl label serviceaccount a irsa-sidecar/inject=true) and remove the annotation"},
 		{"account, endpoints", account(`, annotations: {irsa-sidecar/endpoints: "imds, ecs"}`), ""},
 		{"account, unknown endpoint", account(`, annotations: {irsa-sidecar/endpoints: both}`), `annotation irsa-sidecar/endpoints of service account a is "both": set it to "ecs", "imds" or "ecs,imds"`},
+		{"account, settings", account(`, annotations: {irsa-sidecar/cpu-limit: 100m, irsa-sidecar/uid: "5", irsa-sidecar/gid: "0", irsa-sidecar/image-pull-policy: none}`), ""},
+		{"account, no quantity", account(`, annotations: {irsa-sidecar/cpu-limit: 100 m}`), "service account a has an invalid annotation irsa-sidecar/cpu-limit: set it to a quantity, such as 50m or 64Mi, or to none"},
+		{"account, setting of pods", account(`, annotations: {irsa-sidecar/duration: 1h}`), "service account a has the annotation irsa-sidecar/duration, which is not read: annotate the pods, or correct it to one of irsa-sidecar/endpoints, "},
 		{"account, no role ARN", account(`, labels: {irsa-sidecar/inject: "true"}, annotations: {eks.amazonaws.com/role-arn: a}`), `annotation eks.amazonaws.com/role-arn of service account a is "a", which is not a role ARN`},
 		{"account that does not ask, no role ARN", account(`, annotations: {eks.amazonaws.com/role-arn: a}`), ""},
 		{"account, changed", kubectl("annotate", "serviceaccount", "default", "irsa-sidecar/inject=true"), "service account default has the annotation irsa-sidecar/inject, which is not read"},
@@ -47,6 +50,7 @@ func TestGuardOfRequests(t *testing.T) {
 		{"account, source", account(`, annotations: {irsa-sidecar/source: pod-identity}`), ""},
 		{"account, unknown source", account(`, annotations: {irsa-sidecar/source: irsa}`), `annotation irsa-sidecar/source of service account a is "irsa": set it to "web-identity" or "pod-identity"`},
 		{"namespace, source", kubectl("annotate", "namespace", n.name, "irsa-sidecar/source=pod-identity"), "namespace " + n.name + " has the annotation irsa-sidecar/source, which is not read"},
+		{"namespace, setting", kubectl("annotate", "namespace", n.name, "irsa-sidecar/uid=5"), "namespace " + n.name + " has the annotation irsa-sidecar/uid, which is not read: annotate the service account or the pods"},
 		{"namespace, endpoints", kubectl("annotate", "namespace", n.name, "irsa-sidecar/endpoints=ecs"), "namespace " + n.name + " has the annotation irsa-sidecar/endpoints, which is not read: annotate the service account or the pods"},
 	}
 	until(t, 30*time.Second, func() error { // the policies come into force one by one
@@ -77,12 +81,17 @@ metadata: {name: labelled-yes, labels: {irsa-sidecar/inject: "yes"}}
 ---
 apiVersion: v1
 kind: ServiceAccount
+metadata: {name: wrong-limit, annotations: {eks.amazonaws.com/role-arn: "` + roleA + `", irsa-sidecar/cpu-limit: 10 m}}
+---
+apiVersion: v1
+kind: ServiceAccount
 metadata: {name: wrong-endpoints, annotations: {eks.amazonaws.com/role-arn: "` + roleA + `", irsa-sidecar/endpoints: "both"}}
 `)
 	n.kubectl("label", "namespace", n.name, ours+"/inject=true", ours+"/guard=true")
 	n.awaitPolicies([]string{"inject", "guard"})
 	n.check(t, []admission{
 		{name: "service account labelled yes", account: "labelled-yes", refused: []string{`the label irsa-sidecar/inject of service account labelled-yes is "yes": set it to "true" or "false"`}},
+		{name: "wrong limit in the service account", account: "wrong-limit", label: "true", refused: []string{"service account wrong-limit has an invalid annotation irsa-sidecar/cpu-limit: set it to a quantity"}},
 		{name: "wrong name in the service account", account: "wrong-endpoints", label: "true", refused: []string{`service account wrong-endpoints has the annotation irsa-sidecar/endpoints: "both", but no endpoint was added to the pod`, `it must be "ecs", "imds" or "ecs,imds", and deploy/inject must be applied`}},
 	})
 }

@@ -67,6 +67,14 @@ func TestGuardOfWorkloads(t *testing.T) {
 		{"no policy", "", onPods, "irsa-sidecar/session-policy-arns: ReadOnlyAccess", "", "invalid annotation irsa-sidecar/session-policy-arns: set it to at most 10 ARNs of policies, separated by commas"},
 		{"no log level", "", onPods, "irsa-sidecar/log-level: trace", "", "invalid annotation irsa-sidecar/log-level: set it to debug, info, warn or error"},
 		{"no zone", "", onPods, `irsa-sidecar/zone: "eu west"`, "", "invalid annotation irsa-sidecar/zone: set it to the name of a zone, such as eu-west-1a"},
+		{"settings of the containers", "", onPods, `irsa-sidecar/cpu-request: "0.5", irsa-sidecar/cpu-limit: "1", irsa-sidecar/memory-request: 32Mi, irsa-sidecar/memory-limit: 1.5Gi, irsa-sidecar/ephemeral-storage-request: 1M, irsa-sidecar/ephemeral-storage-limit: none, irsa-sidecar/uid: "1000700911", irsa-sidecar/gid: "0", irsa-sidecar/image-pull-policy: Always`, "", ""},
+		{"empty settings of the containers", "", onPods, `irsa-sidecar/cpu-limit: "", irsa-sidecar/uid: "", irsa-sidecar/gid: "", irsa-sidecar/image-pull-policy: ""`, "", ""},
+		{"no quantities", "", onPods, `irsa-sidecar/cpu-limit: 10 m, irsa-sidecar/memory-request: -1Mi`, "", "the pods of KIND x have an invalid annotation irsa-sidecar/cpu-limit: set it to a quantity, such as 50m or 64Mi, or to none; irsa-sidecar/memory-request: set it to a quantity"},
+		{"root", "", onPods, `irsa-sidecar/uid: "0"`, "", "invalid annotation irsa-sidecar/uid: set it to a user id from 1 to 1999999999"},
+		{"no group", "", onPods, `irsa-sidecar/gid: staff`, "", "invalid annotation irsa-sidecar/gid: set it to a group id from 0 to 1999999999"},
+		{"no pull policy", "", onPods, `irsa-sidecar/image-pull-policy: always`, "", "invalid annotation irsa-sidecar/image-pull-policy: set it to Always, IfNotPresent, Never or none"},
+		{"setting of the containers on the workload alone", "annotations: {irsa-sidecar/uid: \"1\"}", onPods, "", "", "KIND x has the annotation irsa-sidecar/uid, but its pods do not"},
+		{"setting for inject, sidecar in the pods", onWorkload, onPods, "irsa-sidecar/cpu-limit: 50m", withSidecar, "KIND x has the annotation irsa-sidecar/cpu-limit, which is for deploy/inject, but has a sidecar already: change that sidecar (with deploy/component, in the ConfigMap irsa-sidecar), and remove the annotation"},
 		{"set-region yes", "", onPods, `irsa-sidecar/set-region: "yes"`, "", `annotation irsa-sidecar/set-region of KIND x or its pods is neither "true" nor "false": set it to one of them`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -86,6 +94,8 @@ func TestGuardOfWorkloads(t *testing.T) {
 	}
 	for _, tt := range []admission{
 		{name: "annotation on a pod", annotations: `irsa-sidecar/inject: "true"`, refused: []string{"Pod example has the annotation irsa-sidecar/inject, which is not read: make it a label, in metadata.labels, and remove the annotation"}},
+		{name: "unknown name on a pod", annotations: "irsa-sidecar/cpu: 1m", refused: []string{"Pod example has the unknown annotation irsa-sidecar/cpu: correct it"}},
+		{name: "no user on a pod", annotations: "irsa-sidecar/uid: x", refused: []string{"Pod example has an invalid annotation irsa-sidecar/uid: set it"}},
 		{name: "set-region on a pod", label: "false", annotations: `irsa-sidecar/set-region: "no"`, refused: []string{"annotation irsa-sidecar/set-region of Pod example"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
