@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -42,6 +43,14 @@ func TestSettingsOfInject(t *testing.T) {
 	changed := map[string]string{}
 	keys := ""
 	for i, key := range slices.Sorted(maps.Keys(defaults)) {
+		for file, text := range map[string]string{
+			root + "/guard/workloads.yaml": key + `"`, root + "/guard/requests.yaml": key + `"`, root + "/guard/service-account.yaml": key + `"`,
+			"../../docs/install.md": "`irsa-sidecar/" + key + "`",
+		} {
+			if b, err := os.ReadFile(file); err != nil || !strings.Contains(string(b), text) {
+				t.Errorf("%s does not have %s: %v", file, text, err)
+			}
+		}
 		changed[key] = fmt.Sprintf("changed-%d", i)
 		keys += fmt.Sprintf("%s: %s, ", key, changed[key])
 	}
@@ -203,5 +212,23 @@ func TestSettingsOfComponent(t *testing.T) {
 	_, err := withSettings(t, "env: A=b,", kustomization)
 	if want := "the key env is for deploy/inject; with deploy/component, patch the container irsa-sidecar"; err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("with the key env: got error %v, want %q", err, want)
+	}
+}
+
+// A platform team shares a Component, and each team or cluster has a ConfigMap.
+func TestPlatform(t *testing.T) {
+	sidecar := example(t, "platform").Spec.InitContainers[0]
+	if sidecar.Image != "registry.example.com/irsa-sidecar:v0.1.0" || sidecar.ImagePullPolicy != core.PullAlways || sidecar.Resources.Limits.Cpu().String() != "20m" {
+		t.Errorf("the platform's settings do not count: %v", sidecar)
+	}
+	if role := environment(sidecar)["AWS_ROLE_ARN"]; role != "arn:aws:iam::111122223333:role/example" {
+		t.Errorf("the team's role does not count: %q", role)
+	}
+	overlay := filepath.Join(copyDeploy(t), "cluster")
+	write(t, filepath.Join(overlay, "platform", "kustomization.yaml"), "apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\nresources: [../../guard]\ncomponents: [../../inject]\n")
+	write(t, filepath.Join(overlay, "settings.yaml"), settings)
+	write(t, filepath.Join(overlay, "kustomization.yaml"), "resources: [settings.yaml]\ncomponents: [platform]\n")
+	if yaml := buildYAML(t, overlay); !strings.Contains(yaml, `"an/image:v1"`) || !strings.Contains(yaml, "irsa-sidecar-workloads") || strings.Contains(yaml, "kind: ConfigMap") {
+		t.Error("a cluster's ConfigMap does not count")
 	}
 }

@@ -25,6 +25,7 @@ type suite struct {
 	rotate          []string // a command; may be empty
 	deploy          string   // a copy of the directory deploy, adapted to this cluster
 	issuer          string
+	policies        string // the kinds of admission policies that the cluster has
 }
 
 var shared suite
@@ -87,6 +88,15 @@ func (s *suite) init(ctx context.Context, dir string) (err error) {
 		return err
 	}
 	s.issuer = document.Issuer
+	var group struct{ Resources []struct{ Name string } }
+	if err := kubectlJSON(ctx, &group, "get", "--raw", "/apis/admissionregistration.k8s.io/v1"); err != nil {
+		return err
+	}
+	for _, r := range group.Resources {
+		if strings.Contains(r.Name, "admissionpolic") && !strings.Contains(r.Name, "/") {
+			s.policies += r.Name + ","
+		}
+	}
 	s.deploy = filepath.Join(dir, "deploy")
 	return os.CopyFS(s.deploy, os.DirFS(filepath.Join("..", "..", "deploy")))
 }
@@ -122,7 +132,7 @@ func (s *suite) install(ctx context.Context) error {
 	if err := cleanUp(); err != nil {
 		return err
 	}
-	names, err := kubectl(ctx, "", "get", "mutatingadmissionpolicies,validatingadmissionpolicies", "-o", "name")
+	names, err := kubectl(ctx, "", "get", strings.TrimSuffix(s.policies, ","), "-o", "name")
 	if err != nil {
 		return err
 	}
@@ -144,6 +154,9 @@ func (s *suite) install(ctx context.Context) error {
 		"inject-node": fmt.Sprintf("namePrefix: node-\nconfigMapGenerator: [{name: irsa-sidecar, literals: [%q, region=]}]\ncomponents: [../../inject]", "image="+s.image),
 		"guard":       "resources: [../../guard]",
 	} {
+		if part != "guard" && !s.injects() {
+			continue
+		}
 		// The documented way to limit both to some namespaces.
 		err := applyKustomization(ctx, "", filepath.Join(s.deploy, ours, part), fmt.Sprintf(`
 %[3]s
@@ -162,6 +175,9 @@ patches:
 	return nil
 }
 
+// injects reports whether the cluster can have deploy/inject: from Kubernetes 1.36 on.
+func (s *suite) injects() bool { return strings.Contains(s.policies, "mutatingadmissionpolicies,") }
+
 // replaceOnce replaces a text that must occur exactly once in a file.
 func replaceOnce(file, old, new string) error {
 	b, err := os.ReadFile(file)
@@ -179,6 +195,6 @@ func cleanUp() error {
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
 	_, err := kubectl(ctx, "", "delete", "--ignore-not-found", "--wait", "-l", ours,
-		"mutatingadmissionpolicybindings,validatingadmissionpolicybindings,mutatingadmissionpolicies,validatingadmissionpolicies,namespaces,customresourcedefinitions")
+		shared.policies+"namespaces,customresourcedefinitions")
 	return err
 }

@@ -39,6 +39,9 @@ const privileged = "privileged"
 // The parts of deploy named by parts (inject, guard) apply to it.
 func newNamespace(t *testing.T, parts ...string) *namespace {
 	t.Helper()
+	if slices.Contains(parts, "inject") && !shared.injects() {
+		t.Skip("NOT RUN: deploy/inject needs Kubernetes 1.36")
+	}
 	n := &namespace{T: t, name: "irsa-" + strings.ToLower(rand.Text()[:8]), sts: standin.NewSTS()}
 	n.role = "arn:aws:iam::111122223333:role/" + n.name
 	n.sts.AddProvider(shared.issuer, &http.Client{Transport: discovery{}})

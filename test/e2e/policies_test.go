@@ -28,7 +28,7 @@ func constraints() []constraint {
 	return []constraint{
 		{name: "limits", rule: `["cpu", "memory"].all(r, r in c.?resources.?limits.orValue({}))`, refused: true, settings: map[string]string{"cpu-limit": "100m"}},
 		{name: "greatest-limits", rule: `quantity(c.resources.?limits.?memory.orValue("1Gi")).compareTo(quantity("64Mi")) <= 0`},
-		{name: "requests", rule: `["cpu", "memory"].all(r, r in c.?resources.?requests.orValue({}))`},
+		{name: "requests", rule: `["cpu", "memory"].all(r, r in c.?resources.?requests.orValue({})) && "memory" in c.resources.?limits.orValue({})`},
 		{name: "ephemeral-storage", rule: all + `.all(r, r in c.?resources.?limits.orValue({}) && r in c.?resources.?requests.orValue({}))`, refused: true,
 			settings: map[string]string{"cpu-limit": "100m", "ephemeral-storage-request": "1Mi", "ephemeral-storage-limit": "10Mi"}},
 		{name: "memory-ratio-2", rule: `quantity(c.resources.limits.memory).asInteger() <= 2 * quantity(c.resources.requests.memory).asInteger()`},
@@ -37,6 +37,8 @@ func constraints() []constraint {
 		{name: "users", rule: `c.securityContext.runAsUser >= 1000700000 && c.securityContext.runAsUser < 1000710000`, refused: true, settings: map[string]string{"uid": "1000700911"}},
 		{name: "groups", rule: `c.securityContext.?runAsGroup.orValue(0) == 0`, refused: true, settings: map[string]string{"gid": "0"}},
 		{name: "pull-policy", rule: `c.imagePullPolicy == "Always"`, refused: true, settings: map[string]string{"image-pull-policy": "Always"}},
+		{name: "digests", rule: `c.image.matches("^registry[.]example[.]com/.+@sha256:[0-9a-f]{64}$")`, refused: true,
+			settings: map[string]string{"image": "registry.example.com/irsa-sidecar@sha256:" + strings.Repeat("0", 64)}},
 		{name: "no-latest", rule: `c.image.contains(":") && !c.image.endsWith(":latest")`},
 		{name: "security", rule: `c.securityContext.readOnlyRootFilesystem && c.securityContext.runAsNonRoot && !c.securityContext.allowPrivilegeEscalation && c.securityContext.capabilities == {"drop": ["ALL"]} && c.securityContext.seccompProfile == {"type": "RuntimeDefault"}`},
 		{name: "quota", refused: true, settings: map[string]string{"cpu-limit": "100m", "ephemeral-storage-request": "1Mi", "ephemeral-storage-limit": "10Mi"}, manifest: `
@@ -60,7 +62,7 @@ const compliant = `
       securityContext: {fsGroup: 1000700000}
       containers:
         - name: app
-          image: none:v1
+          image: registry.example.com/app:v1@sha256:0000000000000000000000000000000000000000000000000000000000000000
           imagePullPolicy: Always
           env: [{name: AWS_REGION, value: eu-west-1}]
           resources:
@@ -105,7 +107,11 @@ func TestPoliciesOfOthers(t *testing.T) {
 			if !c.refused {
 				return
 			}
-			for way, pod := range map[string]string{"inject": n.injectedPod(c, c.settings), "the Component": n.componentPod(c, c.settings)} {
+			pods := map[string]string{"inject": n.injectedPod(c, c.settings), "the Component": n.componentPod(c, c.settings)}
+			if c.name == "digests" {
+				delete(pods, "inject") // there the image is the cluster's setting
+			}
+			for way, pod := range pods {
 				answer, err := n.dryRun(pod)
 				if err != nil || !strings.Contains(answer.object, `"name":"irsa-sidecar"`) {
 					t.Errorf("%s, with %v: the API server answered %v", way, c.settings, err)

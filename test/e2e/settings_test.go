@@ -16,6 +16,9 @@ import (
 // A platform team's settings: a ConfigMap, which service accounts and pods override.
 func TestClusterSettings(t *testing.T) {
 	t.Parallel()
+	if !shared.injects() {
+		t.Skip("NOT RUN: deploy/inject needs Kubernetes 1.36")
+	}
 	const settings = `
       memory-request: 33Mi
       ephemeral-storage-request: 5Mi
@@ -60,6 +63,9 @@ metadata: {name: settings, annotations: {eks.amazonaws.com/role-arn: "` + roleA 
 				uid := tt.want.uid
 				if c["name"] == "irsa-sidecar-link-local" {
 					uid = 0
+				}
+				if image := c["image"].(string); !strings.HasPrefix(image, "registry.example.com/irsa-sidecar@sha256:") {
+					t.Errorf("%s has the image %s", c["name"], image)
 				}
 				if got := (want{fmt.Sprint(resources["requests"]), fmt.Sprint(resources["limits"]), security["runAsUser"].(float64)}); got != (want{tt.want.requests, tt.want.limits, uid}) || c["imagePullPolicy"] != "Always" {
 					t.Errorf("%s has %+v and pull policy %s, want %+v", c["name"], got, c["imagePullPolicy"], tt.want)
@@ -136,7 +142,7 @@ apiVersion: v1
 kind: ConfigMap
 metadata: {name: irsa-sidecar}
 data:
-      image: none:v1
+      image: registry.example.com/irsa-sidecar@sha256:` + strings.Repeat("0", 64) + `
       region: eu-west-1` + keys})
 	if err != nil {
 		t.Fatal(err)
