@@ -74,6 +74,7 @@ metadata: {name: settings, annotations: {eks.amazonaws.com/role-arn: "` + roleA 
 	t.Run("variables", func(t *testing.T) {
 		for annotations, want := range map[string]map[string]any{
 			"":                          {"HTTPS_PROXY": "http://proxy.example.com:3128", "SIDECAR_DURATION": "2h"},
+			`irsa-sidecar/duration: ""`: {"HTTPS_PROXY": "http://proxy.example.com:3128", "SIDECAR_DURATION": "2h"},
 			"irsa-sidecar/duration: 3h": {"HTTPS_PROXY": "http://proxy.example.com:3128", "SIDECAR_DURATION": nil},
 		} {
 			got := map[string]any{}
