@@ -49,10 +49,11 @@ func (l *loader) zone(region string) string {
 }
 
 // checkPartition checks that role and region are in the same AWS partition: STS of one
-// partition knows no role of another. Partitions and regions that are not AWS's pass.
+// partition knows no role of another. Roles, partitions and regions that are not AWS's
+// pass.
 func (l *loader) checkPartition(role arn.ARN, region string) {
 	of := partitionOf(region)
-	if of == "" || of == role.Partition {
+	if of == "" || of == role.Partition || !matches(roleRule, role.String()) {
 		return
 	}
 	for _, p := range partitions() {

@@ -21,6 +21,7 @@ import (
 const (
 	sessionNameRule = `^[\w+=,.@-]{2,64}$`
 	roleRule        = `^arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+$`
+	otherRoleRule   = `^arn:[\w-]+:iam:[\w-]*:[\w-]*:role/[\w+=,.@/-]+$` // of an STS that is not AWS's
 	policyARNRule   = `^arn:aws[a-z-]*:iam::(\d{12}|aws):policy/[\w+=,.@/-]+$`
 	instanceIDRule  = `^[\w.-]+$`
 	pathRule        = `^(/[\w~-][\w.~-]*)+/?$`
@@ -54,7 +55,12 @@ func (l *loader) role() arn.ARN {
 		return arn.ARN{}
 	}
 	role, err := arn.Parse(value)
-	if err != nil || !matches(roleRule, value) {
+	isOther := err == nil && matches(otherRoleRule, value)
+	switch {
+	case err == nil && matches(roleRule, value) || isOther && l.value(keySTSEndpoint) != "":
+	case isOther:
+		l.fail(keyRoleARN, "%s is not the ARN of a role of AWS, such as arn:aws:iam::123456789012:role/NAME: if another STS knows it, as those of MinIO and Ceph do, set %s", quoted(value), l.settings[keySTSEndpoint].name())
+	default:
 		l.fail(keyRoleARN, "%s is not the ARN of a role, such as arn:aws:iam::123456789012:role/NAME", quoted(value))
 	}
 	return role

@@ -120,7 +120,7 @@ func sessionSettings() []setting {
 		usedBy: byServe | byReady,
 	}, {
 		key: keyRoleARN, flag: "role-arn", variables: "AWS_ROLE_ARN", placeholder: "ARN", note: "required with web identity",
-		help:   "The IAM role.",
+		help:   "The IAM role. With --sts-endpoint it may be one of another STS, such as arn:aws:iam:::role/NAME of Ceph or arn:minio:iam:::role/ID of MinIO.",
 		usedBy: byServe | byReady,
 	}, {
 		key: keySessionName, flag: "session-name", variables: "AWS_ROLE_SESSION_NAME", placeholder: "NAME", note: "the host name, which is the pod's",
