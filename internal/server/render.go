@@ -17,8 +17,9 @@ type Renderer func(aws.Credentials) []byte
 
 // ContainerCredentials renders the answer of the container credentials endpoint as the
 // agent of ECS does: these fields and no other, because the SDK for .NET fails on a field
-// that it does not know (AWSSDK.Core 3.3 to 3.7, SecurityCredentials). A role that is not
-// known, which has no account, is left out: no SDK needs it.
+// that it does not know (AWSSDK.Core 3.3 to 3.7, SecurityCredentials). A role without an
+// account is left out: that of EKS Pod Identity is not known, one of an S3-compatible store
+// means nothing to AWS, and no SDK needs it.
 // https://docs.aws.amazon.com/sdkref/latest/guide/feature-container-credentials.html
 func ContainerCredentials(role arn.ARN) Renderer {
 	known := role.String()
@@ -75,10 +76,14 @@ func instanceCredentials(c aws.Credentials) []field {
 }
 
 // ExtendedCredentials renders the document that SDKs of 2025 and later ask for first: it
-// also has the account. If the credentials name none, it is that of role.
+// also has the account, if there is one. If the credentials name none, it is that of role.
 func ExtendedCredentials(role arn.ARN) Renderer {
 	return func(c aws.Credentials) []byte {
-		return lines(append(instanceCredentials(c), field{"AccountId", cmp.Or(c.AccountID, role.AccountID)})...)
+		fields := instanceCredentials(c)
+		if account := cmp.Or(c.AccountID, role.AccountID); account != "" {
+			fields = append(fields, field{"AccountId", account})
+		}
+		return lines(fields...)
 	}
 }
 

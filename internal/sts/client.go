@@ -6,11 +6,14 @@
 package sts
 
 import (
+	"bufio"
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"io"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -142,5 +145,24 @@ func (b bounded) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	resp.Body = http.MaxBytesReader(nil, resp.Body, maxAnswer)
+	if resp.StatusCode >= 400 {
+		resp.Body = wrapped(resp.Body)
+	}
 	return resp, nil
+}
+
+// wrapped puts the body of an error in an <ErrorResponse>, as in AWS's, if it has the form
+// of S3's: the STS of Ceph and others have it, and the SDK would find no code in it.
+func wrapped(body io.ReadCloser) io.ReadCloser {
+	const start = 256 // more than an XML declaration and the root
+	buffered := bufio.NewReader(body)
+	var r io.Reader = buffered
+	head, _ := buffered.Peek(start) // an error comes again when the rest is read
+	if bytes.Contains(head, []byte("<Error>")) && !bytes.Contains(head, []byte("<ErrorResponse")) {
+		r = io.MultiReader(strings.NewReader("<ErrorResponse>"), r, strings.NewReader("</ErrorResponse>"))
+	}
+	return struct {
+		io.Reader
+		io.Closer
+	}{r, body}
 }

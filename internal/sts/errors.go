@@ -72,7 +72,8 @@ func (c *Client) explainSuccess(status int) *Error {
 func (c *Client) explainRefusal(err error, response *awshttp.ResponseError, token string) *Error {
 	status := response.HTTPStatusCode()
 	apiErr, ok := errors.AsType[smithy.APIError](err)
-	hasCode := ok && apiErr.ErrorCode() != "UnknownError"
+	const missing = "UnknownError" // what the SDK has for a code or a message that is not there
+	hasCode := ok && apiErr.ErrorCode() != missing
 	if !hasCode && status != 429 && status < 500 {
 		return c.invalidResponse(fmt.Sprintf("HTTP %d without an AWS error code", status))
 	}
@@ -80,6 +81,8 @@ func (c *Client) explainRefusal(err error, response *awshttp.ResponseError, toke
 	raw := ""
 	if hasCode {
 		raw = apiErr.ErrorCode()
+	}
+	if hasCode && apiErr.ErrorMessage() != missing {
 		message = fmt.Sprintf("%s (%s)", sanitize(apiErr.ErrorMessage(), token), message)
 	}
 	code := codeFor(raw, status)

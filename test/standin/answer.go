@@ -82,13 +82,15 @@ type errorResponse struct {
 }
 
 // answer writes the result of a call, or the error if there is one.
-func answer(w http.ResponseWriter, result any, err error) {
+func (s Service) answer(w http.ResponseWriter, result any, err error) {
 	status, id := http.StatusOK, uid(rand.Text())
 	if err != nil {
-		status, result = errorAnswer(err, id)
+		status, result = s.errorAnswer(err, id)
 	}
 	switch r := result.(type) {
 	case *assumeRoleResponse:
+		r.Metadata.RequestID = id
+	case *minIOResponse:
 		r.Metadata.RequestID = id
 	case *callerIdentityResponse:
 		r.Metadata.RequestID = id
@@ -98,8 +100,14 @@ func answer(w http.ResponseWriter, result any, err error) {
 		panic(fmt.Sprintf("encoding an answer: %v", err))
 	}
 	body = append(body, '\n')
-	w.Header().Set("X-Amzn-Requestid", id)
-	w.Header().Set("Content-Type", "text/xml")
+	if s == AWS {
+		w.Header().Set("X-Amzn-Requestid", id)
+		w.Header().Set("Content-Type", "text/xml")
+	} else {
+		body = append([]byte(xml.Header), body...)
+		w.Header().Set("X-Amz-Request-Id", id)
+		w.Header().Set("Content-Type", "application/xml")
+	}
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(status)
 	// An error here means that the client has disconnected.

@@ -62,7 +62,7 @@ func Refuse(status int, code, message string) Fault {
 	return instead(func(w http.ResponseWriter, r *http.Request) {
 		err := &refusal{status, code, message}
 		note(r.Context(), err)
-		answer(w, nil, err)
+		AWS.answer(w, nil, err)
 	})
 }
 

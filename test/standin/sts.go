@@ -4,6 +4,11 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base32"
+	"encoding/base64"
+	"fmt"
 	"io"
 	"mime"
 	"net/http"
@@ -74,6 +79,7 @@ type Request struct {
 type STS struct {
 	mu sync.Mutex // guards the fields below
 
+	service     Service
 	now         func() time.Time
 	lifetime    time.Duration
 	tokenLength int
@@ -178,8 +184,10 @@ func (s *STS) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if err == nil {
 			result, err = s.perform(action, r, form, body)
 		}
+		service := s.imitated()
+		err = service.refusal(err)
 		note(r.Context(), err)
-		answer(w, result, err)
+		service.answer(w, result, err)
 	})
 	if action != "AssumeRoleWithWebIdentity" {
 		handler(w, r)
@@ -218,12 +226,12 @@ func (s *STS) outcome(n int, code string) {
 }
 
 func (s *STS) perform(action string, r *http.Request, form url.Values, body []byte) (any, error) {
-	switch action {
-	case "AssumeRoleWithWebIdentity":
+	switch {
+	case action == "AssumeRoleWithWebIdentity":
 		return s.assumeRole(r, form)
-	case "GetCallerIdentity":
+	case action == "GetCallerIdentity" && s.imitated() == AWS:
 		return s.callerIdentity(r, form, body)
-	case "":
+	case action == "":
 		return nil, refusef(http.StatusBadRequest, "MissingAction", "Missing Action")
 	default:
 		return nil, refusef(http.StatusBadRequest, "InvalidAction",
@@ -257,4 +265,28 @@ func checkQuery(r *http.Request, form url.Values, formErr error) error {
 		}
 	}
 	return nil
+}
+
+// newCredentials generates credentials that look like those of AWS. The caller
+// holds s.mu.
+func (s *STS) newCredentials(role, session string, expiration time.Time) Credentials {
+	m := roleARN.FindStringSubmatch(role)
+	partition, account, name := m[1], m[2], m[3]
+	sum := sha256.Sum256([]byte(role))
+	return Credentials{
+		AccessKeyID:     "ASIA" + rand.Text()[:16],
+		SecretAccessKey: randomBase64(40),
+		SessionToken:    ("IQoJb3JpZ2luX2Vj" + randomBase64(s.tokenLength))[:s.tokenLength],
+		Expiration:      expiration.UTC().Truncate(time.Second),
+		SessionARN:      fmt.Sprintf("arn:%s:sts::%s:assumed-role/%s/%s", partition, account, name, session),
+		UserID:          "AROA" + base32.StdEncoding.EncodeToString(sum[:])[:17] + ":" + session,
+		Account:         account,
+	}
+}
+
+func randomBase64(n int) string {
+	b := make([]byte, n)
+	// crypto/rand never returns an error.
+	_, _ = rand.Read(b)
+	return base64.StdEncoding.EncodeToString(b)[:n]
 }

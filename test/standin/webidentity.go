@@ -2,11 +2,8 @@ package standin
 
 import (
 	"context"
-	"crypto/rand"
-	"crypto/sha256"
-	"encoding/base32"
-	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -34,17 +31,17 @@ var (
 )
 
 // assumeRole implements AssumeRoleWithWebIdentity.
-func (s *STS) assumeRole(r *http.Request, form url.Values) (*assumeRoleResponse, error) {
+func (s *STS) assumeRole(r *http.Request, form url.Values) (any, error) {
 	if r.Header.Get("Authorization") != "" || r.Header.Get("X-Amz-Security-Token") != "" {
 		return nil, refusef(http.StatusForbidden, "InvalidClientTokenId",
 			"AssumeRoleWithWebIdentity must not be signed: it was sent with AWS credentials")
 	}
-	duration, err := checkAssumeRole(form)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	duration, err := checkAssumeRole(form, s.service)
 	if err != nil {
 		return nil, err
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	now := s.now()
 	claims, err := s.verify(r.Context(), form.Get("WebIdentityToken"), now)
 	if err != nil {
@@ -60,6 +57,9 @@ func (s *STS) assumeRole(r *http.Request, form url.Values) (*assumeRoleResponse,
 	}
 	if s.lifetime != 0 {
 		duration = s.lifetime
+	}
+	if s.service != AWS {
+		return s.compatible(role.ARN, form.Get("RoleSessionName"), now.Add(duration), claims), nil
 	}
 	c := s.newCredentials(role.ARN, form.Get("RoleSessionName"), now.Add(duration))
 	s.issued = append(s.issued, c)
@@ -106,8 +106,8 @@ func (v *violations) err() error {
 
 // checkAssumeRole checks the format of the parameters and returns the requested
 // duration.
-func checkAssumeRole(form url.Values) (time.Duration, error) {
-	if err := checkNames(form); err != nil {
+func checkAssumeRole(form url.Values, service Service) (time.Duration, error) {
+	if err := errors.Join(checkNames(form), service.check(form)); err != nil {
 		return 0, err
 	}
 	var v violations
@@ -132,7 +132,7 @@ func checkAssumeRole(form url.Values) (time.Duration, error) {
 	if err := v.err(); err != nil {
 		return 0, err
 	}
-	if !roleARN.MatchString(form.Get("RoleArn")) {
+	if !service.roleARN().MatchString(form.Get("RoleArn")) {
 		return 0, refusef(http.StatusBadRequest, "ValidationError", "Request ARN is invalid")
 	}
 	return time.Duration(seconds) * time.Second, checkPolicies(form)
@@ -272,28 +272,4 @@ func unverifiedClaims(raw string) *jwt.Claims {
 func providerARN(role, issuer string) string {
 	m := roleARN.FindStringSubmatch(role)
 	return fmt.Sprintf("arn:%s:iam::%s:oidc-provider/%s", m[1], m[2], strings.TrimPrefix(issuer, "https://"))
-}
-
-// newCredentials generates credentials that look like those of AWS. The caller
-// holds s.mu.
-func (s *STS) newCredentials(role, session string, expiration time.Time) Credentials {
-	m := roleARN.FindStringSubmatch(role)
-	partition, account, name := m[1], m[2], m[3]
-	sum := sha256.Sum256([]byte(role))
-	return Credentials{
-		AccessKeyID:     "ASIA" + rand.Text()[:16],
-		SecretAccessKey: randomBase64(40),
-		SessionToken:    ("IQoJb3JpZ2luX2Vj" + randomBase64(s.tokenLength))[:s.tokenLength],
-		Expiration:      expiration.UTC().Truncate(time.Second),
-		SessionARN:      fmt.Sprintf("arn:%s:sts::%s:assumed-role/%s/%s", partition, account, name, session),
-		UserID:          "AROA" + base32.StdEncoding.EncodeToString(sum[:])[:17] + ":" + session,
-		Account:         account,
-	}
-}
-
-func randomBase64(n int) string {
-	b := make([]byte, n)
-	// crypto/rand never returns an error.
-	_, _ = rand.Read(b)
-	return base64.StdEncoding.EncodeToString(b)[:n]
 }
