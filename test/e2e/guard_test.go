@@ -31,6 +31,10 @@ metadata: {name: invalid-role, annotations: {eks.amazonaws.com/role-arn: a}}
 ---
 apiVersion: v1
 kind: ServiceAccount
+metadata: {name: of-ceph, annotations: {eks.amazonaws.com/role-arn: "arn:aws:iam:::role/team/a"}}
+---
+apiVersion: v1
+kind: ServiceAccount
 metadata: {name: labelled-false, labels: {irsa-sidecar/inject: "false"}, annotations: {eks.amazonaws.com/role-arn: "` + roleA + `"}}
 `
 

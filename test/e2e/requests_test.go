@@ -42,6 +42,7 @@ func TestGuardOfRequests(t *testing.T) {
 		{"account, no quantity", account(`, annotations: {irsa-sidecar/cpu-limit: 100 m}`), "service account a has an invalid annotation irsa-sidecar/cpu-limit: set it to a quantity, such as 50m or 64Mi, or to none"},
 		{"account, setting of pods", account(`, annotations: {irsa-sidecar/duration: 1h}`), "service account a has the annotation irsa-sidecar/duration, which is not read: annotate the pods, or correct it to one of irsa-sidecar/endpoints, "},
 		{"account, no role ARN", account(`, labels: {irsa-sidecar/inject: "true"}, annotations: {eks.amazonaws.com/role-arn: a}`), `annotation eks.amazonaws.com/role-arn of service account a is "a", which is not a role ARN`},
+		{"account, role ARN of Ceph", account(`, labels: {irsa-sidecar/inject: "true"}, annotations: {eks.amazonaws.com/role-arn: "arn:aws:iam:::role/a"}`), ""},
 		{"account that does not ask, no role ARN", account(`, annotations: {eks.amazonaws.com/role-arn: a}`), ""},
 		{"account, changed", kubectl("annotate", "serviceaccount", "default", "irsa-sidecar/inject=true"), "service account default has the annotation irsa-sidecar/inject, which is not read"},
 		{"namespace, annotation", kubectl("annotate", "namespace", n.name, "irsa-sidecar/inject=true"), "namespace " + n.name + " has the annotation irsa-sidecar/inject, which is not read: make it a label (kubectl label namespace " + n.name + " irsa-sidecar/inject=true)"},
