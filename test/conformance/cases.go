@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -20,6 +21,15 @@ func (c testCase) limit() time.Duration {
 		return 15 * time.Minute
 	}
 	return 90 * time.Second
+}
+
+// quick reports whether --quick runs the case with a release. Those that are marked
+// pod_identity alone run nothing else.
+func (c testCase) quick(r release) bool {
+	if isPodIdentity := c.name == "agent" || c.name == "pod_identity"; isPodIdentity {
+		return r.marked("pod_identity") || !r.marked("quick")
+	}
+	return !c.slow && (r.marked("quick") || !r.marked("pod_identity"))
 }
 
 // records reports whether --record runs the case: those that send all kinds of requests,
@@ -84,7 +94,9 @@ func needsProgram(r release) string {
 	return ""
 }
 
-func cases() []testCase { return append(loopbackCases(), linkLocalCases()...) }
+func cases() []testCase {
+	return slices.Concat(loopbackCases(), podIdentityCases(), linkLocalCases())
+}
 
 // loopbackCases are the cases of the endpoint that is always on.
 func loopbackCases() []testCase {

@@ -13,22 +13,26 @@ import (
 	"time"
 )
 
-// connectNode returns a listener at the node's metadata address. The node has its own
-// network namespace, connected to that of this process by a veth pair. The address
-// leads to the node unless it is added to the pod.
-func connectNode() (net.Listener, error) {
+// nodeAddresses are those that lead from the pod to the node, unless they are added to the
+// pod: the metadata service's, and that of the EKS Pod Identity agent.
+func nodeAddresses() []string { return []string{imdsAddress, agentAddress} }
+
+// connectNode returns a listener at port 80 of each of the node's addresses. The node has
+// its own network namespace, connected to that of this process by a veth pair.
+func connectNode() ([]net.Listener, error) {
 	pod, err := os.Open("/proc/thread-self/ns/net")
 	if err != nil {
 		return nil, err
 	}
 	defer pod.Close()
-	var ln net.Listener
+	var listeners []net.Listener
 	done := make(chan error)
 	go func() {
 		// Never unlocked: the thread belongs to the node and exits with this
 		// goroutine. Its child processes and sockets are in the node's network too.
 		runtime.LockOSThread()
-		err := listenOnNode(pod, &ln)
+		var err error
+		listeners, err = listenOnNode(pod)
 		done <- err
 	}()
 	if err := <-done; err != nil {
@@ -36,21 +40,33 @@ func connectNode() (net.Listener, error) {
 	}
 	// There is no other route, and IPv6 exists only on the loopback interface:
 	// a connection to any other address fails at once.
-	return ln, ip(nil, "link set eth0 addrgenmode none", "addr add 10.0.0.2/24 dev eth0", "link set eth0 up",
-		"route add 169.254.169.254/32 dev eth0")
+	commands := []string{"link set eth0 addrgenmode none", "addr add 10.0.0.2/24 dev eth0", "link set eth0 up"}
+	for _, address := range nodeAddresses() {
+		commands = append(commands, "route add "+address+"/32 dev eth0")
+	}
+	return listeners, ip(nil, commands...)
 }
 
-func listenOnNode(pod *os.File, ln *net.Listener) error {
+func listenOnNode(pod *os.File) (listeners []net.Listener, err error) {
 	if err := syscall.Unshare(syscall.CLONE_NEWNET); err != nil {
-		return fmt.Errorf("creating the node's network: %w", err)
+		return nil, fmt.Errorf("creating the node's network: %w", err)
 	}
-	err := ip(pod, "link set lo up", "link add pod type veth peer name eth0 netns /proc/self/fd/3",
-		"addr add 10.0.0.1/24 dev pod", "addr add 169.254.169.254/32 dev pod", "link set pod up")
+	err = ip(pod, "link set lo up", "link add pod type veth peer name eth0 netns /proc/self/fd/3",
+		"addr add 10.0.0.1/24 dev pod", "link set pod up")
 	if err != nil {
-		return err
+		return nil, err
 	}
-	*ln, err = net.Listen("tcp", metadata)
-	return err
+	for _, address := range nodeAddresses() {
+		if err := ip(nil, "addr add "+address+"/32 dev pod"); err != nil {
+			return nil, err
+		}
+		ln, err := net.Listen("tcp", address+":80")
+		if err != nil {
+			return nil, err
+		}
+		listeners = append(listeners, ln)
+	}
+	return listeners, nil
 }
 
 // ip runs ip(8) with each command. A non-nil file becomes file descriptor 3.

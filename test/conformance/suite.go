@@ -56,7 +56,7 @@ func (s *suite) choose(o options) ([]release, error) {
 		return nil, err
 	}
 	chosen := slices.DeleteFunc(all, func(r release) bool {
-		return o.quick && o.client == "" && !r.marked("quick") || !strings.Contains(r.String(), o.client)
+		return o.quick && o.client == "" && !r.marked("quick") && !r.marked("pod_identity") || !strings.Contains(r.String(), o.client)
 	})
 	if len(chosen) == 0 {
 		return nil, fmt.Errorf("no release matches %q: see --list", o.client)
@@ -70,12 +70,8 @@ func (s *suite) run(ctx context.Context, releases []release, o options) error {
 	if err := s.build(ctx); err != nil {
 		return err
 	}
-	for i, r := range releases {
-		start := time.Now()
-		if err := s.install(ctx, r); err != nil {
-			return fmt.Errorf("installing %s: %w", r, err)
-		}
-		fmt.Fprintf(s.out, "installed %d/%d %s in %s\n", i+1, len(releases), r, time.Since(start).Round(100*time.Millisecond))
+	if err := s.installAll(ctx, releases); err != nil {
+		return err
 	}
 	seen, err := s.try(ctx, releases, o)
 	if err != nil {
@@ -106,6 +102,50 @@ func (s *suite) home(r release) string {
 	return filepath.Join(s.cache, r.Driver, strings.NewReplacer("/", "_", " ", "@").Replace(r.String()))
 }
 
+// atATime bounds how many releases are installed at a time: an installation mostly waits for
+// a registry.
+const atATime = 4
+
+// installAll installs the releases, several at a time.
+func (s *suite) installAll(ctx context.Context, releases []release) error {
+	return s.each(releases, atATime, func(r release) (string, error) {
+		if err := s.install(ctx, r); err != nil {
+			return "", fmt.Errorf("installing %s: %w", r, err)
+		}
+		return "installed", nil
+	})
+}
+
+// each calls do with each release, several at a time, and prints what it returns: what has
+// been done.
+func (s *suite) each(releases []release, width int, do func(release) (string, error)) error {
+	var (
+		mu   sync.Mutex // guards done, errs and the output
+		done int
+		errs []error
+		wg   sync.WaitGroup
+	)
+	slots := make(chan struct{}, width)
+	for _, r := range releases {
+		slots <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			start := time.Now()
+			what, err := do(r)
+			mu.Lock()
+			defer mu.Unlock()
+			if err != nil {
+				errs = append(errs, err)
+				return
+			}
+			done++
+			fmt.Fprintf(s.out, "%s %d/%d %s in %s\n", what, done, len(releases), r, time.Since(start).Round(100*time.Millisecond))
+		})
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
 // install runs the driver's install script, unless this version of the driver has
 // already installed the release.
 func (s *suite) install(ctx context.Context, r release) error {
@@ -125,6 +165,8 @@ func (s *suite) install(ctx context.Context, r release) error {
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "bash", append([]string{"-euo", "pipefail", filepath.Join(driver, "install"), r.Package, r.Version}, r.Marks...)...)
 	cmd.Dir = s.home(r)
+	// Not two of the same kind at a time.
+	cmd.Env = append(os.Environ(), "BASH_ENV="+filepath.Join(s.dir, "clients", "one-at-a-time"), "LOCKS="+s.cache)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("%w\n%s", err, out[max(0, len(out)-4000):])
 	}
@@ -133,38 +175,29 @@ func (s *suite) install(ctx context.Context, r release) error {
 
 // try tests the releases, several at a time, each in its own namespaces.
 func (s *suite) try(ctx context.Context, releases []release, o options) (map[string]*report, error) {
+	var mu sync.Mutex // guards seen
 	seen := make(map[string]*report)
-	var (
-		mu   sync.Mutex // guards seen, errs and the output
-		errs []error
-		wg   sync.WaitGroup
-	)
-	slots := make(chan struct{}, s.width(o))
-	for _, r := range releases {
-		wg.Go(func() {
-			slots <- struct{}{}
-			defer func() { <-slots }()
-			start := time.Now()
-			got, err := s.outside(ctx, r, o)
-			mu.Lock()
-			defer mu.Unlock()
-			if err != nil {
-				errs = append(errs, fmt.Errorf("%s: %w", r, err))
-				return
-			}
-			seen[r.String()] = got
-			fmt.Fprintf(s.out, "tested %d/%d %s in %s\n", len(seen), len(releases), r, time.Since(start).Round(100*time.Millisecond))
-		})
-	}
-	wg.Wait()
-	return seen, errors.Join(errs...)
+	err := s.each(releases, s.width(o), func(r release) (string, error) {
+		got, err := s.outside(ctx, r, o)
+		if err != nil {
+			return "", fmt.Errorf("%s: %w", r, err)
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		seen[r.String()] = got
+		return "tested", nil
+	})
+	return seen, err
 }
 
-// width returns how many releases are tested at a time. A full run mostly waits for
-// renewals.
+// width returns how many releases are tested at a time. They mostly wait, for renewals in a
+// full run.
 func (s *suite) width(o options) int {
-	if o.quick || o.record {
+	switch {
+	case o.record:
 		return 2
+	case o.quick:
+		return 4
 	}
 	return 12
 }

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -30,6 +31,7 @@ type trial struct {
 
 	ctx     context.Context
 	sts     *standin.STS
+	source  []string     // where the sidecar takes credentials from, as variables
 	address string       // the address that link-local added to the pod
 	tapped  net.Listener // the tap at that address
 	sidecar *harness.Process
@@ -50,7 +52,7 @@ func (t *trial) try(ctx context.Context, c testCase) (string, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.limit())
 	defer cancel()
-	t.ctx, t.sts = ctx, t.world.reset()
+	t.ctx, t.sts, t.source = ctx, t.world.reset(), t.world.webIdentity()
 	if err := os.Mkdir(t.dir, 0o755); err != nil {
 		return "", err
 	}
@@ -83,13 +85,11 @@ func (t *trial) startSidecar(environment ...string) error {
 		environment = elsewhere(environment)
 	}
 	cmd := exec.Command(t.job.Sidecar)
-	cmd.Env = append([]string{
-		"AWS_ROLE_ARN=" + sidecarRole,
-		"AWS_WEB_IDENTITY_TOKEN_FILE=" + t.world.volume.Path("token"),
+	cmd.Env = slices.Concat(t.source, []string{
 		"AWS_REGION=" + region,
 		"AWS_CA_BUNDLE=" + t.world.bundle,
 		"PATH=" + os.Getenv("PATH"),
-	}, environment...)
+	}, environment)
 	cmd.Stdout, cmd.Stderr = t.log, t.log
 	p, err := harness.Start(cmd)
 	t.sidecar = p

@@ -28,7 +28,6 @@ const (
 	webRole     = "arn:aws:iam::111122223333:role/web-identity"
 	nodeKey     = "ASIANODENODENODENODE"
 	proxy       = "127.0.0.1:3128"
-	metadata    = "169.254.169.254:80"
 )
 
 // stsNames returns the host names that SDKs use for STS: the regional one, and the
@@ -36,12 +35,14 @@ const (
 func stsNames() []string { return []string{"sts." + region + ".amazonaws.com", "sts.amazonaws.com"} }
 
 // world is the environment of a pod: STS at its real names, the node's metadata
-// service, S3, and a proxy that rejects every request.
+// service and EKS Pod Identity agent, S3, and a proxy that rejects every request.
 type world struct {
 	issuer  *standin.Issuer
-	sts     atomic.Pointer[standin.STS] // the STS of the current case
+	sts     atomic.Pointer[standin.STS]   // the STS of the current case
+	agent   atomic.Pointer[standin.Agent] // its agent, which has a role for the pod
 	volume  *standin.Volume
-	bundle  string // the CA bundle file that STS's certificate verifies against
+	pods    *standin.Volume // with a token for the agent
+	bundle  string          // the CA bundle file that STS's certificate verifies against
 	s3      *recorder
 	proxied atomic.Int64
 	tap     *tap // nil: requests are not recorded
@@ -58,6 +59,7 @@ func newWorld(dir string, record bool) (*world, error) {
 	w := &world{
 		issuer: standin.NewIssuer("https://oidc.eks." + region + ".amazonaws.com/id/EXAMPLE"),
 		volume: standin.NewVolume(filepath.Join(dir, "serviceaccount")),
+		pods:   standin.NewVolume(filepath.Join(dir, "pod-identity")),
 		bundle: filepath.Join(dir, "ca-certificates.crt"),
 		s3:     newRecorder(),
 	}
@@ -67,7 +69,8 @@ func newWorld(dir string, record bool) (*world, error) {
 	if err != nil {
 		return nil, fmt.Errorf("setting up the node: %w", err)
 	}
-	serve(node, http.HandlerFunc(nodeMetadata))
+	serve(node[0], http.HandlerFunc(nodeMetadata))
+	serve(node[1], http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { w.agent.Load().ServeHTTP(rw, r) }))
 	deadEnd := http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		w.proxied.Add(1)
 		http.Error(rw, "this proxy rejects every request", http.StatusForbidden)
@@ -87,12 +90,13 @@ func newWorld(dir string, record bool) (*world, error) {
 	)
 }
 
-// reset replaces the STS with a new one that has only two roles.
+// reset replaces the STS with a new one that has only two roles, and the agent.
 func (w *world) reset() *standin.STS {
 	sts := standin.NewSTS(w.issuer)
 	sts.AddRole(standin.Role{ARN: sidecarRole})
 	sts.AddRole(standin.Role{ARN: webRole})
 	w.sts.Store(sts)
+	w.agent.Store(standin.NewAgent(w.issuer, sts, sidecarRole))
 	w.s3.reset()
 	w.proxied.Store(0)
 	return sts
