@@ -96,8 +96,39 @@ func (s *suite) docs() (map[string]string, error) {
 		}
 	}
 	pages["README.md"], err = s.fill("README.md",
-		"releases", index.String(), "loopback", caseList(loopbackCases()), "link-local", caseList(linkLocalCases()))
+		"releases", index.String(), "loopback", caseList(loopbackCases()),
+		"pod-identity", caseList(podIdentityCases()), "link-local", caseList(linkLocalCases()))
+	if err != nil {
+		return nil, err
+	}
+	table, err := s.podIdentityTable(releases, known)
+	if err != nil {
+		return nil, err
+	}
+	pages["pod-identity.md"], err = s.fill("pod-identity.md", "results", table)
 	return pages, err
+}
+
+// podIdentityTable returns the verdicts of the cases of EKS Pod Identity, with a row for the
+// releases of a package that have the same.
+func (s *suite) podIdentityTable(releases []release, known results) (string, error) {
+	var table strings.Builder
+	table.WriteString("| language | package | releases | with the agent itself | through the sidecar |\n|---|---|---|---|---|\n")
+	verdicts := func(r release) string { return known[r.String()]["agent"] + " | " + known[r.String()]["pod_identity"] }
+	for _, samePackage := range groups(releases, func(r release) string { return r.Package }) {
+		language := samePackage[0].language()
+		f, err := s.findings(language)
+		if err != nil {
+			return "", err
+		}
+		for _, same := range groups(samePackage, verdicts) {
+			if strings.HasPrefix(verdicts(same[0]), "n/a") {
+				continue
+			}
+			fmt.Fprintf(&table, "| [%s](%s.md) | %s | %s | %s |\n", f.title, language, same[0].Package, strings.Join(titles(same), ", "), verdicts(same[0]))
+		}
+	}
+	return table.String(), nil
 }
 
 // groups splits releases into groups with the same key, in the order of the first
