@@ -31,12 +31,13 @@ func TestParseClaims(t *testing.T) {
 				Issuer:   "https://issuer.example",
 				Subject:  "system:serviceaccount:shop:cart",
 				Audience: []string{"sts.amazonaws.com"},
-				Expiry:   issued.Add(time.Hour).Local(),
-				ID:       "fixed",
-				Node:     "ip-10-0-1-23.ec2.internal",
+				Expiry:   issued.Add(time.Hour).Local(), IssuedAt: issued.Local(), NotBefore: issued.Local(),
+				ID:        "fixed",
+				Namespace: "shop", ServiceAccount: "cart", Pod: "cart-6d4b75cb6d-hx2vk",
+				Node: "ip-10-0-1-23.ec2.internal",
 			},
 		},
-		{name: "jti and node", jwt: withPayload(`{"jti":"a-b","kubernetes.io":{"namespace":"x","node":{"name":"n","uid":"u"}}}`), want: Claims{ID: "a-b", Node: "n"}},
+		{name: "jti and node", jwt: withPayload(`{"jti":"a-b","kubernetes.io":{"namespace":"x","node":{"name":"n","uid":"u"}}}`), want: Claims{ID: "a-b", Namespace: "x", Node: "n"}},
 		{name: "audience is one string", jwt: withPayload(`{"aud":"x"}`), want: Claims{Audience: []string{"x"}}},
 		{name: "fraction of a second", jwt: withPayload(`{"exp":10.9}`), want: Claims{Expiry: time.Unix(10, 0)}},
 		{name: "no claims", jwt: withPayload(`{}`), want: Claims{}},
@@ -45,6 +46,8 @@ func TestParseClaims(t *testing.T) {
 		{name: "audience of another type", jwt: withPayload(`{"aud":{"a":"b"}}`), err: "claims are not the JSON object of a JWT"},
 		{name: "expiry too large", jwt: withPayload(`{"exp":1e300}`), err: "claim exp is not a time"},
 		{name: "expiry negative", jwt: withPayload(`{"exp":-1}`), err: "claim exp is not a time"},
+		{name: "iat is no time", jwt: withPayload(`{"iat":-1}`), err: "claim iat is not a time"},
+		{name: "nbf is no time", jwt: withPayload(`{"nbf":1e300}`), err: "claim nbf is not a time"},
 		{name: "not base64url", jwt: "e30.!!!.c2ln", err: "claims are not base64url"},
 		{name: "not a JWT", jwt: "secret", err: "token is not a JWT"},
 	}
@@ -83,4 +86,16 @@ func FuzzParseClaims(f *testing.F) {
 			t.Errorf("expiry %v cannot be formatted", c.Expiry)
 		}
 	})
+}
+
+func TestParseHeader(t *testing.T) {
+	h, err := ParseHeader([]byte(standin.NewIssuer("https://issuer.example").Token(standin.Claims{})))
+	if err != nil || h.Algorithm != "RS256" || len(h.KeyID) != 43 {
+		t.Errorf("got %+v, %v", h, err)
+	}
+	for _, jwt := range []string{"", "secret", "e30", "c2VjcmV0.e30.c2ln", "!!!.e30.c2ln"} {
+		if h, err := ParseHeader([]byte(jwt)); h != (Header{}) || (err == nil) != (jwt == "e30") || err != nil && strings.Contains(err.Error(), "secret") {
+			t.Errorf("%q: got %+v, %v", jwt, h, err)
+		}
+	}
 }
