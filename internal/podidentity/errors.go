@@ -13,24 +13,28 @@ import (
 
 // Error says why the agent gave no credentials. Its methods are those that the errors of
 // AWS's SDKs have, so that callers need not know the type.
-type Error struct{ code, message, requestID string }
+type Error struct{ code, what, requestID string }
 
-func (e *Error) Error() string { return e.code + ": " + e.message }
+func (e *Error) Error() string { return e.code + ": " + e.ErrorMessage() }
 
 // ErrorCode returns the code of one of Reasons.
 func (e *Error) ErrorCode() string { return e.code }
 
 // ErrorMessage says what happened and what to do. It repeats no text from outside, which
 // may hold the token.
-func (e *Error) ErrorMessage() string { return e.message }
+func (e *Error) ErrorMessage() string { return e.what + ": " + e.Fix() }
+
+// What says what happened.
+func (e *Error) What() string { return e.what }
+
+// Fix says what to do.
+func (e *Error) Fix() string { return fix(e.code) }
 
 // ServiceRequestID returns the ID of the agent's request to EKS, or "".
 func (e *Error) ServiceRequestID() string { return e.requestID }
 
-// newError returns an Error that says what happened and what to do about its code.
-func newError(code, what string) *Error {
-	return &Error{code: code, message: what + ": " + fix(code)}
-}
+// newError returns an Error that says what happened.
+func newError(code, what string) *Error { return &Error{code: code, what: what} }
 
 // explainTransport explains why there was no answer, or no end of one.
 func explainTransport(ctx context.Context, err error) *Error {

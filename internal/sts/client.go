@@ -18,7 +18,6 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
-	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
 	awssts "github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
@@ -41,20 +40,16 @@ type Options struct {
 // one call per attempt, without retries or redirects, and measures it. Its errors are
 // of type *Error.
 type Client struct {
-	client   stscreds.AssumeRoleWithWebIdentityAPIClient
+	client   *awssts.Client
 	endpoint string // for messages
 	duration prometheus.Histogram
 }
 
 // New returns a Client whose metric is registered with reg.
 func New(o Options, reg prometheus.Registerer) *Client {
-	endpoint := o.Endpoint
-	if endpoint == "" {
-		endpoint = "STS of region " + o.Region
-	}
 	return &Client{
 		client:   newAWSClient(o),
-		endpoint: endpoint,
+		endpoint: o.name(),
 		duration: promauto.With(reg).NewHistogram(prometheus.HistogramOpts{
 			Name:    "irsa_sidecar_sts_request_duration_seconds",
 			Help:    "Duration of calls to STS, including failed ones.",
@@ -63,10 +58,15 @@ func New(o Options, reg prometheus.Registerer) *Client {
 	}
 }
 
-func newAWSClient(o Options) *awssts.Client {
-	if o.Transport == nil {
-		o.Transport = NewTransport(nil)
+// name returns what messages call the endpoint.
+func (o Options) name() string {
+	if o.Endpoint == "" {
+		return "STS of region " + o.Region
 	}
+	return o.Endpoint
+}
+
+func newAWSClient(o Options) *awssts.Client {
 	if o.Region == "" {
 		// The call is not signed and the endpoint is given: the SDK only
 		// requires that there is a region.
@@ -76,7 +76,7 @@ func newAWSClient(o Options) *awssts.Client {
 		Region:      o.Region,
 		Credentials: aws.AnonymousCredentials{},
 		HTTPClient: &http.Client{
-			Transport: bounded{o.Transport},
+			Transport: bounded{o.transport()},
 			// A redirect is an answer: the token goes nowhere else.
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
@@ -122,6 +122,7 @@ func NewTransport(rootCAs *x509.CertPool) *http.Transport {
 	// The next call is half an hour away.
 	transport.DisableKeepAlives = true
 	transport.MaxResponseHeaderBytes = 64 << 10
+	transport.OnProxyConnectResponse = explainProxy
 	if rootCAs != nil {
 		transport.TLSClientConfig = &tls.Config{RootCAs: rootCAs, MinVersion: tls.VersionTLS12}
 	}

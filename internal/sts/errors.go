@@ -2,35 +2,45 @@ package sts
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
 	"net"
-	"net/http"
-	"net/url"
 	"time"
 
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/smithy-go"
-	smithyhttp "github.com/aws/smithy-go/transport/http"
 )
 
 // Error says why STS granted no credentials. Its methods are those that smithy's
 // APIError and the SDK's ResponseError have, so that callers need not know the type.
 type Error struct {
 	code      string
-	message   string
+	what      string // happened
+	cause     Cause  // may be zero
 	requestID string
 }
 
-func (e *Error) Error() string { return e.code + ": " + e.message }
+func (e *Error) Error() string { return e.code + ": " + e.ErrorMessage() }
 
 // ErrorCode returns the code of one of Reasons.
 func (e *Error) ErrorCode() string { return e.code }
 
 // ErrorMessage says what happened and what to do. It never repeats the token.
-func (e *Error) ErrorMessage() string { return e.message }
+func (e *Error) ErrorMessage() string { return e.what + ": " + e.Fix() }
+
+// What says what happened.
+func (e *Error) What() string { return e.what }
+
+// Cause returns what the failure proves beyond its code, the zero Cause if that is nothing.
+func (e *Error) Cause() Cause { return e.cause }
+
+// Fix says what to do.
+func (e *Error) Fix() string {
+	if e.cause.Fix != "" {
+		return e.cause.Fix
+	}
+	return fix(e.code)
+}
 
 // ServiceRequestID returns AWS's ID of the request, or "". The message does not have
 // it: the message is repeated in the pod's events, where each new text is a new event.
@@ -52,7 +62,9 @@ func (c *Client) explain(ctx context.Context, err error, a attempt) *Error {
 	}
 	response, ok := errors.AsType[*awshttp.ResponseError](err)
 	if !ok || response.HTTPStatusCode() == 0 {
-		return newError(codeNetwork, fmt.Sprintf("cannot reach %s: %s", c.endpoint, describeTransport(err, a.token)))
+		e := newError(codeNetwork, fmt.Sprintf("cannot reach %s: %s", c.endpoint, describeTransport(err, a.token)))
+		e.cause = connectionCause(err)
+		return e
 	}
 	if status := response.HTTPStatusCode(); status < 400 {
 		return c.explainSuccess(status)
@@ -77,27 +89,37 @@ func (c *Client) explainRefusal(err error, response *awshttp.ResponseError, toke
 	if !hasCode && status != 429 && status < 500 {
 		return c.invalidResponse(fmt.Sprintf("HTTP %d without an AWS error code", status))
 	}
-	message := fmt.Sprintf("HTTP %d from %s", status, c.endpoint)
-	raw := ""
+	raw, text := "", ""
 	if hasCode {
 		raw = apiErr.ErrorCode()
 	}
 	if hasCode && apiErr.ErrorMessage() != missing {
-		message = fmt.Sprintf("%s (%s)", sanitize(apiErr.ErrorMessage(), token), message)
+		text = apiErr.ErrorMessage()
 	}
-	code := codeFor(raw, status)
-	if code == codeOther && hasCode {
-		message = sanitize(raw, token) + ": " + message
-	}
-	e := newError(code, message)
+	e := c.refusal(status, raw, text, token)
 	e.requestID = sanitize(response.ServiceRequestID(), token)
 	return e
 }
 
-// newError returns an Error that says what happened and what to do about its code.
-func newError(code, what string) *Error {
-	return &Error{code: code, message: what + ": " + fix(code)}
+// refusal explains an error of STS: raw is its code, or "", and text is what it says.
+func (c *Client) refusal(status int, raw, text, token string) *Error {
+	what := fmt.Sprintf("HTTP %d from %s", status, c.endpoint)
+	code := codeFor(raw, status)
+	if text != "" {
+		what = fmt.Sprintf("%s (%s)", sanitize(text, token), what)
+	}
+	if code == codeOther && raw != "" {
+		what = sanitize(raw, token) + ": " + what
+	}
+	e := newError(code, what)
+	if raw != "" && code != codeThrottled && status < 500 {
+		e.cause = causeOf(code, text)
+	}
+	return e
 }
+
+// newError returns an Error that says what happened.
+func newError(code, what string) *Error { return &Error{code: code, what: what} }
 
 func (c *Client) invalidResponse(what string) *Error {
 	return newError(codeInvalidResponse, fmt.Sprintf("%s answered %s", c.endpoint, what))
@@ -109,44 +131,4 @@ func (a attempt) after() string {
 		return ""
 	}
 	return " after " + a.limit.Round(time.Second).String()
-}
-
-// describeTransport says why there was no answer, without what net/http repeats of one
-// that it could not read.
-func describeTransport(err error, token string) string {
-	err = cause(err)
-	if !safeToQuote(err) {
-		return "the peer did not speak HTTP, or a proxy refused the connection"
-	}
-	return sanitize(err.Error(), token)
-}
-
-// cause returns the part of an error of the SDK that says what happened: what is
-// below the URL, which the message has anyway.
-func cause(err error) error {
-	if urlErr, ok := errors.AsType[*url.Error](err); ok {
-		return urlErr.Err
-	}
-	if sendErr, ok := errors.AsType[*smithyhttp.RequestSendError](err); ok {
-		return sendErr.Err
-	}
-	return err
-}
-
-// safeToQuote reports whether an error of the transport is about the connection. Other
-// errors repeat what net/http could not read of an answer, which may be anything in it,
-// credentials included.
-func safeToQuote(err error) bool {
-	_, isNet := errors.AsType[net.Error](err)
-	_, isCertificate := errors.AsType[*tls.CertificateVerificationError](err)
-	if isNet || isCertificate || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, http.ErrSchemeMismatch) {
-		return true
-	}
-	// A proxy that refuses CONNECT is reported by the text of its status.
-	for status := 400; status < 600; status++ {
-		if err.Error() == http.StatusText(status) {
-			return true
-		}
-	}
-	return false
 }
