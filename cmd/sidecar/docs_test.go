@@ -25,6 +25,16 @@ func TestReasonsDocument(t *testing.T) {
 	golden.Section(t, troubleshooting, "reason codes with EKS Pod Identity", reasonsTable(config.PodIdentity))
 }
 
+// So is the table of what a message of STS proves.
+func TestCausesDocument(t *testing.T) {
+	var b strings.Builder
+	b.WriteString("| code | the message has | it proves | fix |\n|---|---|---|---|\n")
+	for _, c := range sts.Causes() {
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s. |\n", c.Code, c.Says, c.Proves, strings.ToUpper(c.Fix[:1])+c.Fix[1:])
+	}
+	golden.Section(t, troubleshooting, "causes", b.String())
+}
+
 func reasonsTable(source string) string {
 	var b strings.Builder
 	b.WriteString("| code | cause | fix |\n|---|---|---|\n")

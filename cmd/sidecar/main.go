@@ -53,6 +53,9 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout 
 		_, err := fmt.Fprintln(stdout, readBuild())
 		return err
 	}
+	if arguments.Command == config.Check {
+		return runCheck(ctx, arguments, getenv, stdout)
+	}
 	cfg, err := config.Load(arguments, getenv, token.ReadFile)
 	if err != nil {
 		return err
@@ -93,6 +96,9 @@ func exit(err error, stderr io.Writer, terminationLog string) int {
 	}
 	if errors.Is(err, notReadyError{}) {
 		return 1
+	}
+	if failed, ok := errors.AsType[checkFailedError](err); ok {
+		return failed.status
 	}
 	message := fmt.Sprintf("sidecar: %v\n", err)
 	wrong, isConfig := errors.AsType[*config.Error](err)

@@ -22,12 +22,11 @@ const longestSession = 12 * time.Hour
 
 // newRefresher returns the refresher of the credentials of the source.
 func newRefresher(cfg *config.Config, log *slog.Logger, reg prometheus.Registerer) *credentials.Refresher {
-	codes := reasonCodes(cfg.Source)
+	codes, source := reasonCodes(cfg.Source), newSource(cfg, reg)
 	if cfg.Source == config.PodIdentity {
-		agent := podidentity.New(cfg.AgentURL, token.File(cfg.TokenFile), podidentity.NewTransport())
-		return credentials.NewRefresher(agent, "the EKS Pod Identity agent", longestSession, codes, log, reg)
+		return credentials.NewRefresher(source, "the EKS Pod Identity agent", longestSession, codes, log, reg)
 	}
-	return credentials.NewRefresher(newProvider(cfg, reg), "STS", cfg.Duration, codes, log, reg)
+	return credentials.NewRefresher(source, "STS", cfg.Duration, codes, log, reg)
 }
 
 // sourceAttributes says in the log where credentials come from.
@@ -38,15 +37,28 @@ func sourceAttributes(cfg *config.Config) []any {
 	return []any{"source", cfg.Source, "role_arn", cfg.Role.String(), "session_name", cfg.SessionName, "region", cfg.STS.Region}
 }
 
-// newProvider returns the provider that calls STS.
-func newProvider(cfg *config.Config, reg prometheus.Registerer) aws.CredentialsProvider {
-	client := sts.New(sts.Options{
+// newSource returns the provider of the source.
+func newSource(cfg *config.Config, reg prometheus.Registerer) aws.CredentialsProvider {
+	if cfg.Source == config.PodIdentity {
+		return podidentity.New(cfg.AgentURL, token.File(cfg.TokenFile), podidentity.NewTransport())
+	}
+	return newProvider(cfg, reg)
+}
+
+// stsOptions says how STS is reached.
+func stsOptions(cfg *config.Config) sts.Options {
+	return sts.Options{
 		Region:       cfg.STS.Region,
 		Endpoint:     cfg.STS.Endpoint,
 		UseFIPS:      cfg.STS.UseFIPS,
 		UseDualStack: cfg.STS.UseDualStack,
 		Transport:    sts.NewTransport(cfg.STS.RootCAs),
-	}, reg)
+	}
+}
+
+// newProvider returns the provider that calls STS.
+func newProvider(cfg *config.Config, reg prometheus.Registerer) aws.CredentialsProvider {
+	client := sts.New(stsOptions(cfg), reg)
 	return stscreds.NewWebIdentityRoleProvider(client, cfg.Role.String(), token.File(cfg.TokenFile), func(o *stscreds.WebIdentityRoleOptions) {
 		o.RoleSessionName = cfg.SessionName
 		o.Duration = cfg.Duration

@@ -2,6 +2,8 @@ package config
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 )
 
@@ -9,13 +11,15 @@ import (
 const (
 	Serve     = ""
 	Ready     = "ready"
+	Check     = "check"
 	LinkLocal = "link-local"
 )
 
 // Arguments is what a command line says.
 type Arguments struct {
-	Command       string // Serve, Ready or LinkLocal
+	Command       string // Serve, Ready, Check or LinkLocal
 	Help, Version bool
+	Offline, JSON bool // of Check
 
 	flags    map[string]string // those that are given
 	operands []string          // of LinkLocal
@@ -35,6 +39,9 @@ func ParseArguments(words []string) Arguments {
 			a.parseWord(i+1, words[i])
 		}
 	}
+	if (a.Offline || a.JSON) && a.Command != Check {
+		a.fail("--offline and --output are for the command %s", Check)
+	}
 	return a
 }
 
@@ -49,7 +56,10 @@ func (a *Arguments) parseFlag(n int, word string, following []string) (used int)
 	case name == "version":
 		a.Version = true
 		return 0
-	case !hasFlag(name):
+	case name == "offline":
+		a.Offline = !hasValue || value == "true"
+		return 0
+	case !hasFlag(name) && name != "output":
 		a.fail("argument %d: unknown flag: see sidecar --help (settings that may be secrets have no flag, only a variable)", n)
 		if hasValue || len(following) == 0 {
 			return 0
@@ -66,14 +76,45 @@ func (a *Arguments) parseFlag(n int, word string, following []string) (used int)
 	if !hasValue {
 		a.fail("--%s: needs a value", name)
 	}
+	if name == "output" {
+		a.parseOutput(value)
+		return used
+	}
 	a.flags[name] = value
 	return used
 }
 
+// parseOutput reads the form of what check prints.
+func (a *Arguments) parseOutput(value string) {
+	switch value {
+	case "json":
+		a.JSON = true
+	case "text":
+	default:
+		a.fail("--output: is neither text nor json")
+	}
+}
+
+// Beside returns the arguments of a command that is to find the settings of another process:
+// flags that it was not given are those of that process. It names them.
+func (a Arguments) Beside(other Arguments) (_ Arguments, taken []string) {
+	flags := maps.Clone(other.flags)
+	for name := range a.flags {
+		delete(flags, name)
+	}
+	taken = slices.Sorted(maps.Keys(flags))
+	maps.Copy(flags, a.flags)
+	a.flags = flags
+	return a, taken
+}
+
+// Valid reports whether the command line is one.
+func (a Arguments) Valid() bool { return len(a.problems) == 0 }
+
 // isKnownFlag reports whether a word is one of the flags that there are.
 func isKnownFlag(word string) bool {
 	name, _, _ := cutFlag(word)
-	return strings.HasPrefix(word, "-") && (name == "help" || name == "h" || name == "version" || hasFlag(name))
+	return strings.HasPrefix(word, "-") && (slices.Contains([]string{"help", "h", "version", "offline", "output"}, name) || hasFlag(name))
 }
 
 // cutFlag returns the name of a flag, and its value if there is an equals sign.
@@ -87,8 +128,8 @@ func (a *Arguments) parseWord(n int, word string) {
 	case a.Command == LinkLocal:
 		a.operands = append(a.operands, word)
 		return
-	case word != Ready && word != LinkLocal:
-		a.fail("argument %d: unknown command: use %s or %s, or no command to serve credentials", n, Ready, LinkLocal)
+	case word != Ready && word != Check && word != LinkLocal:
+		a.fail("argument %d: unknown command: use %s, %s or %s, or no command to serve credentials", n, Ready, Check, LinkLocal)
 		return
 	case a.Command != Serve:
 		a.fail("argument %d: more than one command", n)

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -24,6 +26,7 @@ type Config struct {
 	// Of the other commands. With PodIdentity, AgentURL is where credentials come from,
 	// and the fields from SessionName to PolicyARNs are empty, as is STS apart from Region.
 	Source      string // WebIdentity or PodIdentity
+	Why         string // this source
 	AgentURL    string
 	TokenFile   string
 	Role        arn.ARN // with PodIdentity it has no account, and the name pod-identity
@@ -68,7 +71,7 @@ func Load(arguments Arguments, getenv func(string) string, read ReadFile) (*Conf
 		cfg.Addresses = l.linkLocalAddresses(arguments.operands)
 		return cfg, l.err()
 	}
-	if cfg.Source = l.source(); cfg.Source == PodIdentity {
+	if cfg.Source, cfg.Why = l.source(); cfg.Source == PodIdentity {
 		l.podIdentity(cfg)
 	} else {
 		l.webIdentity(cfg)
@@ -86,6 +89,9 @@ func Load(arguments Arguments, getenv func(string) string, read ReadFile) (*Conf
 // HasDefaultPath reports whether credentials are served at the path where clients ask
 // by default, which is no secret.
 func (c *Config) HasDefaultPath() bool { return c.Path == settings()[keyPath].standard }
+
+// RegionPartition returns the partition of AWS that the region is in, empty if it is in none.
+func (c *Config) RegionPartition() string { return partitionOf(c.STS.Region) }
 
 // Domain returns the domain of AWS's services in the partition of the role, empty if it is
 // not a partition of AWS.
@@ -165,11 +171,27 @@ func (l *loader) required(k key) string {
 // message can repeat it as a name.
 func (l *loader) file(k key) string {
 	value := l.value(k)
+	if l.arguments.Offline {
+		value = absolute(value)
+	}
 	if value != "" && !strings.HasPrefix(value, "/") {
 		l.fail(k, "must be the absolute path of a file, not what the file holds")
 		return ""
 	}
 	return value
+}
+
+// absolute returns the absolute path of a file that there is, for people at a shell: what is
+// no file may be a secret, and stays as it is.
+func absolute(name string) string {
+	if _, err := os.Stat(name); err != nil {
+		return name
+	}
+	path, err := filepath.Abs(name)
+	if err != nil {
+		return name
+	}
+	return path
 }
 
 // fail adds a problem with a setting.

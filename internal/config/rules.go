@@ -62,6 +62,7 @@ func (l *loader) role() arn.ARN {
 		l.fail(keyRoleARN, "%s is not the ARN of a role of AWS, such as arn:aws:iam::123456789012:role/NAME: if another STS knows it, as those of MinIO and Ceph do, set %s", quoted(value), l.settings[keySTSEndpoint].name())
 	default:
 		l.fail(keyRoleARN, "%s is not the ARN of a role, such as arn:aws:iam::123456789012:role/NAME", quoted(value))
+		return arn.ARN{}
 	}
 	return role
 }

@@ -37,7 +37,7 @@ func TestTable(t *testing.T) {
 // Each command reads the settings that the table says it uses, with one source or the
 // other, and no other variable.
 func TestCommandsReadWhatTheTableSays(t *testing.T) {
-	for command, by := range map[string]commands{Serve: byServe, Ready: byReady, LinkLocal: byLinkLocal} {
+	for command, by := range map[string]commands{Serve: byServe, Ready: byReady, Check: byServe, LinkLocal: byLinkLocal} {
 		read, want := map[string]bool{}, map[string]bool{}
 		for _, source := range []string{"", WebIdentity, PodIdentity} {
 			Load(Arguments{Command: command}, func(name string) string {

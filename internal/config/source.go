@@ -22,27 +22,28 @@ const (
 	agentIPv6 = "[fd00:ec2::23]"
 )
 
-// source returns where credentials come from: what is set decides, in the order of the
-// AWS SDKs, unless --source does.
-func (l *loader) source() string {
+// source returns where credentials come from, and why: what is set decides, in the order of
+// the AWS SDKs, unless --source does.
+func (l *loader) source() (source, why string) {
 	value := l.value(keySource)
+	name := func(k key) string { return l.settings[k].name() }
 	switch {
 	case value == WebIdentity || value == PodIdentity:
-		return value
+		return value, name(keySource) + " says so"
 	case value != "":
 		l.fail(keySource, "%s is neither %s nor %s", quoted(value), WebIdentity, PodIdentity)
-		return ""
+		return "", ""
 	case l.value(keyRoleARN) != "":
-		return WebIdentity
+		return WebIdentity, "a role is set; " + name(keySource) + " would choose " + PodIdentity
 	case l.value(keyAgentURL) != "" || l.value(keyAgentTokenFile) != "":
-		return PodIdentity
+		return PodIdentity, "no role is set, and the agent's variables are; a role would choose " + WebIdentity
 	case l.value(keyTokenFile) != "":
-		return WebIdentity
+		return WebIdentity, "a token file is set"
 	}
 	l.fail(keySource, "there is nothing to take credentials from: web identity needs %s and %s, EKS Pod Identity needs %s and %s", l.settings[keyRoleARN].name(),
 		l.settings[keyTokenFile].name(), l.settings[keyAgentURL].name(), l.settings[keyAgentTokenFile].name())
 	l.hint("the EKS pod identity webhook sets either two if, before the pod is created, the service account has the annotation eks.amazonaws.com/role-arn or an EKS Pod Identity association, and deploy/inject sets the first two; without them write them in the pod")
-	return ""
+	return "", ""
 }
 
 // webIdentity reads what a call to STS needs. Without a source it checks what is set, and

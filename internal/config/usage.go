@@ -9,6 +9,11 @@ const usageHead = `Usage: sidecar [FLAGS]          serve credentials until SIGTE
        sidecar [FLAGS] ready    exit with status 0 if credentials are being served,
                                 otherwise print why not and exit with status 1 (a
                                 startup probe)
+       sidecar [FLAGS] check [--offline] [--output json]
+                                find out, step by step, why there are no credentials,
+                                and say what to do; exit with status 0 if nothing
+                                fails, 1 if something does, 2 if it is a setting.
+                                It calls STS; with --offline it calls nobody
        sidecar [FLAGS] link-local [ADDRESS...]
                                 add the addresses for --ecs-listen and --imds-listen,
                                 or only those named, to this pod's loopback interface

@@ -1,0 +1,134 @@
+package check
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"strings"
+	"time"
+)
+
+const (
+	networkTimeout = 6 * time.Second
+
+	// clockWarning and clockFailure are how far the clock of the node may be from that of
+	// STS. AWS accepts no signature that is more than five minutes off.
+	clockWarning = 30 * time.Second
+	clockFailure = 5 * time.Minute
+)
+
+// network checks the way to STS, without a call.
+func (r *run) network(ctx context.Context) outcome {
+	if len(r.Settings) > 0 {
+		return skip("the settings are wrong")
+	}
+	limited, cancel := context.WithTimeout(ctx, networkTimeout)
+	defer cancel()
+	reach, failure := r.Reach(limited)
+	if failure != nil {
+		text := failure.What
+		if failure.Kind == KindUnknownHost {
+			text += ": is the region's name right?"
+		}
+		if done := reach.stages(); done != "" {
+			text += "; before that, " + done
+		}
+		advice := failure.advice()
+		if mesh := r.Mesh(ctx); mesh != "" {
+			advice = append(advice, mesh+" is in this pod: its proxy must start before the sidecar (holdApplicationUntilProxyStarts, a native sidecar), allow STS, or leave STS traffic alone")
+		}
+		return fail("%s", text).advise(advice...)
+	}
+	r.reached = true
+	offset := r.Now().Sub(reach.Date).Round(time.Second)
+	if reach.Date.IsZero() {
+		return ok("%s", reach.describe())
+	}
+	direction := "ahead of"
+	if offset < 0 {
+		direction = "behind"
+	}
+	text := fmt.Sprintf("this node's clock is %s %s that of STS", short(offset.Abs()), direction)
+	const advice = "correct the clock of the node (NTP): AWS refuses tokens and requests whose time is wrong"
+	switch {
+	case offset.Abs() >= clockFailure:
+		return fail("%s; %s", text, reach.describe()).advise(advice)
+	case offset.Abs() >= clockWarning:
+		return warn("%s; %s", text, reach.describe()).advise(advice)
+	}
+	return ok("%s; the clocks agree", reach.describe())
+}
+
+// describe says which way STS was reached.
+func (r Reach) describe() string {
+	text := r.Host + " directly: "
+	if r.Proxy != "" {
+		text = r.Host + " through the proxy " + r.Proxy + ": "
+	}
+	text += r.stages()
+	if r.Issuer == "" {
+		return text + "; without TLS"
+	}
+	return text + "; certificate from " + r.Issuer
+}
+
+// stages says how long each stage took.
+func (r Reach) stages() string {
+	var all []string
+	for _, stage := range []struct {
+		name string
+		took time.Duration
+		more string
+	}{{"DNS", r.DNS, r.addresses()}, {"TCP", r.Connect, ""}, {"TLS", r.TLS, ""}, {"answer", r.Answer, ""}} {
+		if stage.took > 0 {
+			all = append(all, fmt.Sprintf("%s %d ms%s", stage.name, (stage.took+time.Millisecond-1)/time.Millisecond, stage.more))
+		}
+	}
+	return strings.Join(all, ", ")
+}
+
+// addresses returns the first address in parentheses. A private one, without a proxy, can
+// only be that of a VPC endpoint.
+func (r Reach) addresses() string {
+	if len(r.Addresses) == 0 {
+		return ""
+	}
+	first := r.Addresses[0]
+	if first.IsPrivate() && r.Proxy == "" && isAWS(r.Host) {
+		return fmt.Sprintf(" (%v, private: a VPC endpoint)", first)
+	}
+	return fmt.Sprintf(" (%v)", first)
+}
+
+func isAWS(host string) bool {
+	return strings.HasSuffix(host, ".amazonaws.com") || strings.HasSuffix(host, ".amazonaws.com.cn") || strings.HasSuffix(host, ".api.aws")
+}
+
+// advice returns what to do about a failure. In check, what the log line says is above.
+func (f *Failure) advice() []string {
+	fix := strings.ReplaceAll(f.Fix, ` in the log line "token loaded"`, " above")
+	if f.Proves == "" {
+		return []string{fix}
+	}
+	return []string{f.Proves, fix}
+}
+
+// InMesh returns the name of the service mesh whose proxy listens in this pod, or "".
+func InMesh(ctx context.Context) string {
+	for _, mesh := range []struct {
+		name string
+		port uint16
+	}{
+		{"Istio", 15021},  // https://istio.io/latest/docs/ops/deployment/application-requirements/
+		{"Linkerd", 4191}, // https://linkerd.io/2/reference/proxy-metrics/
+	} {
+		dialer := net.Dialer{Timeout: 200 * time.Millisecond}
+		conn, err := dialer.DialContext(ctx, "tcp", netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), mesh.port).String())
+		if err == nil {
+			conn.Close()
+			return mesh.name
+		}
+	}
+	return ""
+}
