@@ -54,6 +54,7 @@ func TestExamples(t *testing.T) {
 			p := n.awaitRunning("app=example")
 			n.awaitIdentity(p.Metadata.Name)
 			n.checkRequests(p)
+			n.checkIsHealthy(p.Metadata.Name, "ok    identity    arn:aws:sts::111122223333:assumed-role/"+n.name+"/")
 			if example == "endpoints" {
 				n.checkEndpoints(p.Metadata.Name)
 			}

@@ -82,6 +82,7 @@ func TestPodIdentity(t *testing.T) {
 			t.Errorf("the agent answered %s", r.Outcome)
 		}
 	}
+	n.checkIsHealthy(n.awaitRunning("app=example").Metadata.Name, "ok    agent       the EKS Pod Identity agent granted credentials until ")
 	for _, r := range n.sts.Requests() {
 		if r.Claims != nil {
 			t.Errorf("a request to STS with a token of %s", r.Claims.Subject)
