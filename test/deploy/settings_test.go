@@ -41,7 +41,7 @@ func TestSettingsOfInject(t *testing.T) {
 		"uid": "9911", "gid": "9911", "image-pull-policy": "none",
 	}
 	changed := map[string]string{}
-	keys := ""
+	var keys strings.Builder
 	for i, key := range slices.Sorted(maps.Keys(defaults)) {
 		for file, text := range map[string]string{
 			root + "/guard/workloads.yaml": key + `"`, root + "/guard/requests.yaml": key + `"`, root + "/guard/service-account.yaml": key + `"`,
@@ -52,7 +52,7 @@ func TestSettingsOfInject(t *testing.T) {
 			}
 		}
 		changed[key] = fmt.Sprintf("changed-%d", i)
-		keys += fmt.Sprintf("%s: %s, ", key, changed[key])
+		keys.WriteString(fmt.Sprintf("%s: %s, ", key, changed[key]))
 	}
 	for _, tt := range []struct {
 		name, keys string
@@ -60,7 +60,7 @@ func TestSettingsOfInject(t *testing.T) {
 		env        string
 	}{
 		{"defaults", "", defaults, "r''''''"},
-		{"changed", keys + `env: "A=b,c\nD='\"'\n", `, changed, "r'''A=b,c\nD='\"'\n'''"},
+		{"changed", keys.String() + `env: "A=b,c\nD='\"'\n", `, changed, "r'''A=b,c\nD='\"'\n'''"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			objects, err := withSettings(t, tt.keys, "resources: [settings.yaml]\ncomponents: [../inject]\n")
