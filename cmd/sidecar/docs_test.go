@@ -30,7 +30,11 @@ func TestCausesDocument(t *testing.T) {
 	var b strings.Builder
 	b.WriteString("| code | the message has | it proves | fix |\n|---|---|---|---|\n")
 	for _, c := range sts.Causes() {
-		fmt.Fprintf(&b, "| `%s` | %s | %s | %s. |\n", c.Code, c.Says, c.Proves, strings.ToUpper(c.Fix[:1])+c.Fix[1:])
+		says := "any text"
+		if c.Says != "" {
+			says = "`" + strings.ReplaceAll(c.Says, "|", "`, `") + "`"
+		}
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s. |\n", c.Code, says, c.Proves, strings.ToUpper(c.Fix[:1])+c.Fix[1:])
 	}
 	golden.Section(t, troubleshooting, "causes", b.String())
 }
