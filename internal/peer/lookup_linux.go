@@ -1,0 +1,151 @@
+package peer
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// The layout of linux/netlink.h and linux/inet_diag.h, in bytes: a message is a header
+// and a body, which for a request is an inet_diag_req_v2 and for its reply begins with an
+// inet_diag_msg. Both have an inet_diag_sockid.
+const (
+	headerSize  = 16
+	requestSize = headerSize + 56
+	replySize   = headerSize + 72
+
+	// sequence is the number of the only request on a socket.
+	sequence = 1
+
+	// established is TCP_ESTABLISHED of net/tcp_states.h.
+	established = 1
+
+	// loopback is the index of the loopback interface, in every network namespace
+	// (LOOPBACK_IFINDEX of net/flow.h).
+	loopback = 1
+)
+
+// Lookup returns the user id of the socket that a client of this network namespace has at
+// its end of an established connection with server.
+//
+// The kernel is asked for that one socket by its addresses and ports, and for the
+// loopback interface, as when it looks for who receives a packet from server. So nobody
+// else's socket can be the answer: not one with the same ports, nor one that is bound to
+// another interface. Where there is no such socket any more, or it has no owner, or the
+// kernel answers anything else, Lookup returns an error: closed sockets would be those of
+// user 0.
+func Lookup(client, server netip.AddrPort) (uid uint32, err error) {
+	if !client.IsValid() || !server.IsValid() || client.Addr().BitLen() != server.Addr().BitLen() {
+		return 0, errors.New("not a TCP connection")
+	}
+	reply, err := exchange(request(client, server))
+	if err != nil {
+		return 0, err
+	}
+	return parse(reply, client, server)
+}
+
+// exchange sends a request of sock_diag(7) and returns the reply. It never waits: the
+// kernel answers within sendto(2). The socket is for one request, so that no other reply
+// can be on it, and needs no privilege.
+func exchange(request []byte) ([]byte, error) {
+	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_SOCK_DIAG)
+	if err != nil {
+		return nil, os.NewSyscallError("socket", err)
+	}
+	defer unix.Close(fd)
+	if err := unix.Sendto(fd, request, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
+		return nil, os.NewSyscallError("sendto", err)
+	}
+	reply := make([]byte, 1024)
+	n, from, err := unix.Recvfrom(fd, reply, unix.MSG_DONTWAIT)
+	if err != nil {
+		return nil, os.NewSyscallError("recvfrom", err)
+	}
+	// A process with CAP_NET_ADMIN could also write to the socket.
+	if kernel, ok := from.(*unix.SockaddrNetlink); !ok || kernel.Pid != 0 {
+		return nil, errors.New("the reply is not from the kernel")
+	}
+	return reply[:n], nil
+}
+
+// request returns the message that asks for the client's socket.
+func request(client, server netip.AddrPort) []byte {
+	native, network := binary.NativeEndian, binary.BigEndian
+	m := make([]byte, 0, requestSize)
+	m = native.AppendUint32(m, requestSize)
+	m = native.AppendUint16(m, unix.SOCK_DIAG_BY_FAMILY)
+	m = native.AppendUint16(m, unix.NLM_F_REQUEST)
+	m = native.AppendUint32(m, sequence)
+	m = native.AppendUint32(m, 0) // the kernel
+	family := byte(unix.AF_INET)  // which also finds sockets of AF_INET6 that speak IPv4, as Java's
+	if client.Addr().Is6() {
+		family = unix.AF_INET6
+	}
+	m = append(m, family, unix.IPPROTO_TCP, 0, 0) // with no attributes in the reply
+	m = native.AppendUint32(m, 1<<established)
+	m = network.AppendUint16(m, client.Port())
+	m = network.AppendUint16(m, server.Port())
+	m = appendAddr(m, client.Addr())
+	m = appendAddr(m, server.Addr())
+	m = native.AppendUint32(m, loopback)
+	return native.AppendUint64(m, ^uint64(0)) // INET_DIAG_NOCOOKIE: whichever socket it is
+}
+
+// appendAddr appends an address, with zeros up to the size of one of IPv6.
+func appendAddr(m []byte, addr netip.Addr) []byte {
+	var field [16]byte
+	copy(field[:], addr.AsSlice())
+	return append(m, field[:]...)
+}
+
+// parse returns the owner of the client's socket that a reply is about, or an error if it
+// is about anything else.
+func parse(reply []byte, client, server netip.AddrPort) (uid uint32, err error) {
+	native, network := binary.NativeEndian, binary.BigEndian
+	if len(reply) < headerSize+4 || native.Uint32(reply[8:]) != sequence {
+		return 0, errors.New("the kernel's reply is to something else")
+	}
+	if native.Uint16(reply[4:]) == unix.NLMSG_ERROR {
+		errno := unix.Errno(-int32(native.Uint32(reply[headerSize:])))
+		if errno == unix.ENOENT { // also if the kernel has no tcp_diag
+			return 0, errors.New("the kernel knows no such socket")
+		}
+		return 0, os.NewSyscallError("sock_diag", errno)
+	}
+	if native.Uint16(reply[4:]) != unix.SOCK_DIAG_BY_FAMILY || len(reply) < replySize {
+		return 0, errors.New("the kernel's reply is no socket")
+	}
+	m := reply[headerSize:]
+	family, state := m[0], m[1]
+	source := netip.AddrPortFrom(fieldAddr(family, m[8:]), network.Uint16(m[4:]))
+	destination := netip.AddrPortFrom(fieldAddr(family, m[24:]), network.Uint16(m[6:]))
+	uid, inode := native.Uint32(m[64:]), native.Uint32(m[68:])
+	switch {
+	case source != client || destination != server:
+		// If there is no such connection the kernel offers whoever listens at the
+		// client's address.
+		return 0, errors.New("the kernel's reply is another socket")
+	case state != established:
+		return 0, fmt.Errorf("the client's socket is in state %d, which is not established", state)
+	case inode == 0:
+		return 0, errors.New("the client's socket has no owner")
+	}
+	return uid, nil
+}
+
+// fieldAddr returns the address in a field, the zero Addr if family has none. An IPv4
+// address in IPv6 form becomes a plain one.
+func fieldAddr(family byte, field []byte) netip.Addr {
+	switch family {
+	case unix.AF_INET:
+		return netip.AddrFrom4([4]byte(field))
+	case unix.AF_INET6:
+		return netip.AddrFrom16([16]byte(field)).Unmap()
+	}
+	return netip.Addr{}
+}
