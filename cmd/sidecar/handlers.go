@@ -20,15 +20,15 @@ type handlers struct {
 	admin     http.Handler
 }
 
-func newHandlers(ctx context.Context, cfg *config.Config, refresher *credentials.Refresher, log *slog.Logger, reg *prometheus.Registry) handlers {
+func newHandlers(ctx context.Context, cfg *config.Config, clients server.Clients, refresher *credentials.Refresher, log *slog.Logger, reg *prometheus.Registry) handlers {
 	metrics := server.NewMetrics(reg)
 	access := server.ContainerGuard{Path: cfg.Path, Authorization: newAuthorization(cfg, log)}
 	instance := server.Instance{
 		Role: cfg.Role, Region: cfg.STS.Region, Zone: cfg.Zone, ID: cfg.InstanceID, Domain: cfg.Domain(), V1: cfg.IMDSV1,
 	}
 	return handlers{
-		container: server.NewContainerEndpoint(access, server.ContainerCredentials(cfg.Role), refresher, log, metrics),
-		instance:  server.NewInstanceEndpoint(instance, refresher, log, metrics),
+		container: server.NewContainerEndpoint(access, clients, server.ContainerCredentials(cfg.Role), refresher, log, metrics),
+		instance:  server.NewInstanceEndpoint(instance, clients, refresher, log, metrics),
 		admin:     server.NewAdmin(reg, func() error { return readiness(ctx, refresher) }),
 	}
 }

@@ -1,9 +1,12 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"net"
+
+	"golang.org/x/sync/errgroup"
 
 	"irsa-sidecar/internal/config"
 	"irsa-sidecar/internal/listen"
@@ -36,6 +39,21 @@ func openListeners(addresses config.Listen, log *slog.Logger) (l listeners, err 
 		return l, fmt.Errorf("%s: %w", addresses.Admin.Setting, err)
 	}
 	return l, nil
+}
+
+// serve serves handlers until ctx is done, in g. The clients of the admin listener are not
+// identified: they need not be in this pod.
+func (l listeners) serve(ctx context.Context, g *errgroup.Group, handlers handlers, identify listen.ConnContext, log *slog.Logger) {
+	g.Go(func() error {
+		return listen.Serve(ctx, l.admin, handlers.admin, listen.NewLimit(listen.AdminConnections), nil, log)
+	})
+	limit := listen.NewLimit(listen.CredentialsConnections)
+	for _, ln := range append(l.loopback, l.ecs...) {
+		g.Go(func() error { return listen.Serve(ctx, ln, handlers.container, limit, identify, log) })
+	}
+	for _, ln := range l.imds {
+		g.Go(func() error { return listen.Serve(ctx, ln, handlers.instance, limit, identify, log) })
+	}
 }
 
 // openLinkLocal listens on address, if there is one.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"irsa-sidecar/internal/config"
+	"irsa-sidecar/internal/server"
 	"irsa-sidecar/internal/token"
 )
 
@@ -27,7 +28,7 @@ func TestIsNotReadyOnceItEnds(t *testing.T) {
 	// The process ends, and the loop goes on: nothing else makes it unready.
 	process, end := context.WithCancel(t.Context())
 	defer end()
-	admin := newHandlers(process, cfg, refresher, log, reg).admin
+	admin := newHandlers(process, cfg, server.Clients{}, refresher, log, reg).admin
 	go refresher.Run(t.Context())
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()

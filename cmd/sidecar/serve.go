@@ -12,7 +12,6 @@ import (
 
 	"irsa-sidecar/internal/config"
 	"irsa-sidecar/internal/credentials"
-	"irsa-sidecar/internal/listen"
 	"irsa-sidecar/internal/token"
 )
 
@@ -24,27 +23,25 @@ func serve(ctx context.Context, cfg *config.Config, log *slog.Logger, written *l
 	if err != nil {
 		return err
 	}
+	clients, identify, err := newClients(cfg, log)
+	if err != nil {
+		return err
+	}
 	reg := newRegistry(written)
 	refresher := newRefresher(cfg, log, reg)
 	watcher := token.NewWatcher(token.File(cfg.TokenFile), log, reg)
-	handlers := newHandlers(ctx, cfg, refresher, log, reg)
+	handlers := newHandlers(ctx, cfg, clients, refresher, log, reg)
 
-	log.Info("sidecar started", slices.Concat(listeners.attributes(), sourceAttributes(cfg), []any{"build", readBuild().String()})...)
+	log.Info("sidecar started", slices.Concat(listeners.attributes(), sourceAttributes(cfg), allowedAttributes(cfg), []any{"build", readBuild().String()})...)
 	warn(cfg, log)
 	g, gctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return refresher.Run(gctx) })
 	g.Go(func() error { return watcher.Watch(gctx, refresher.Wake) })
-	g.Go(func() error {
-		return listen.Serve(gctx, listeners.admin, handlers.admin, listen.NewLimit(listen.AdminConnections), log)
-	})
-	limit := listen.NewLimit(listen.CredentialsConnections)
-	for _, ln := range append(listeners.loopback, listeners.ecs...) {
-		g.Go(func() error { return listen.Serve(gctx, ln, handlers.container, limit, log) })
-	}
-	for _, ln := range listeners.imds {
-		g.Go(func() error { return listen.Serve(gctx, ln, handlers.instance, limit, log) })
-	}
-	if err := g.Wait(); err != nil {
+	listeners.serve(gctx, g, handlers, identify, log)
+	g.Go(func() error { return clients.Log.Run(gctx) })
+	err = g.Wait()
+	clients.Log.Flush() // with what was answered last
+	if err != nil {
 		return err
 	}
 	log.Info("sidecar stopped")
@@ -60,9 +57,9 @@ func warn(cfg *config.Config, log *slog.Logger) {
 		log.Warn("STS is called without TLS", "endpoint", cfg.STS.Endpoint,
 			"hint", "anyone who can read that traffic has the token and the credentials: use https in --sts-endpoint")
 	}
-	if cfg.Listen.IMDS.HostPort != "" && (cfg.AuthorizationToken != "" || !cfg.HasDefaultPath()) {
+	if cfg.Listen.IMDS.HostPort != "" && cfg.AllowedUIDs == nil && (cfg.AuthorizationToken != "" || !cfg.HasDefaultPath()) {
 		log.Warn("the instance metadata endpoint is open to every container of the pod",
-			"hint", "its clients can send neither an authorization token nor a secret path: to keep containers out, leave out --imds-listen")
+			"hint", "its clients can send neither an authorization token nor a secret path: to keep containers out, set --allowed-uids or leave out --imds-listen")
 	}
 }
 

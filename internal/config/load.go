@@ -47,6 +47,9 @@ type Config struct {
 	// ReadAuthorizationToken returns the current one.
 	AuthorizationToken     string
 	AuthorizationTokenFile string
+
+	AllowedUIDs []uint32 // nil: everybody
+	AccessLog   bool
 }
 
 // STS says how STS is reached.
@@ -79,6 +82,8 @@ func Load(arguments Arguments, getenv func(string) string, read ReadFile) (*Conf
 	cfg.Listen = l.listen()
 	cfg.Path = l.path()
 	cfg.AuthorizationToken, cfg.AuthorizationTokenFile = l.authorization()
+	cfg.AllowedUIDs = l.allowedUIDs()
+	cfg.AccessLog = l.boolean(keyAccessLog)
 	cfg.IMDSV1 = l.boolean(keyIMDSV1)
 	cfg.Zone = l.zone(cfg.STS.Region)
 	cfg.InstanceID = l.instanceID()

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -26,6 +27,9 @@ const (
 	instanceIDRule  = `^[\w.-]+$`
 	pathRule        = `^(/[\w~-][\w.~-]*)+/?$`
 )
+
+// maxUID is the largest user id: the next number means none, as in chown(2).
+const maxUID = 1<<32 - 2
 
 // matches reports whether a value keeps a rule. Rules are compiled where they are used,
 // once or twice at start, so that they do not stay in memory.
@@ -203,6 +207,25 @@ func (l *loader) boolean(k key) bool {
 		l.fail(k, "%s is neither true nor false", quoted(value))
 	}
 	return false
+}
+
+// allowedUIDs returns the user ids that may ask, nil if that is everybody.
+func (l *loader) allowedUIDs() (uids []uint32) {
+	value := l.value(keyAllowedUIDs)
+	if value == "" {
+		return nil
+	}
+	for i, entry := range strings.Split(value, ",") {
+		uid, err := strconv.ParseUint(entry, 10, 32)
+		switch {
+		case err != nil || uid > maxUID || entry != strconv.FormatUint(uid, 10):
+			l.fail(keyAllowedUIDs, "entry %d is not a user id, a number from 0 to %d without spaces, signs or zeros in front; entries are separated by commas", i+1, maxUID)
+		case slices.Contains(uids, uint32(uid)):
+			l.fail(keyAllowedUIDs, "entry %d is there twice", i+1)
+		}
+		uids = append(uids, uint32(uid))
+	}
+	return uids
 }
 
 func (l *loader) instanceID() string {

@@ -43,7 +43,9 @@ const (
 	keyPath
 	keyAuthorizationToken
 	keyAuthorizationTokenFile
+	keyAllowedUIDs
 	keyAdminListen
+	keyAccessLog
 	keyWait
 	keyLogLevel
 )
@@ -83,7 +85,7 @@ func sections() []section {
 		{"Source", sourceSettings()},
 		{"Role and session, with web identity", sessionSettings()},
 		{"STS, with web identity", stsSettings()},
-		{"Endpoints", endpointSettings()},
+		{"Endpoints", slices.Concat(endpointSettings(), clientSettings())},
 		{"Process", processSettings()},
 	}
 }
@@ -203,7 +205,12 @@ func endpointSettings() []setting {
 		key: keyInstanceID, flag: "instance-id", variables: "SIDECAR_INSTANCE_ID", placeholder: "ID", note: "none", limit: "64 characters",
 		help:   "An instance id for the instance metadata endpoint, for programs that ask for one to find out whether they run on EC2. It is made up: there is no instance.",
 		usedBy: byServe | byReady,
-	}, {
+	}}
+}
+
+// clientSettings says which requests endpoints answer.
+func clientSettings() []setting {
+	return []setting{{
 		key: keyPath, variables: "SIDECAR_PATH", standard: "/v1/credentials", limit: "1024 characters", secret: true,
 		help:   "The path of the container credentials endpoint and the ECS endpoint.",
 		usedBy: byServe | byReady,
@@ -215,6 +222,10 @@ func endpointSettings() []setting {
 		key: keyAuthorizationTokenFile, flag: "authorization-token-file", variables: "SIDECAR_AUTHORIZATION_TOKEN_FILE", placeholder: "FILE", note: "none",
 		help:   "A file with such a token. A change takes effect within two seconds.",
 		usedBy: byServe | byReady,
+	}, {
+		key: keyAllowedUIDs, flag: "allowed-uids", variables: "SIDECAR_ALLOWED_UIDS", placeholder: "UIDS", note: "everybody",
+		help:   "The user ids that may have credentials, at every endpoint, separated by commas. The sidecar's own may as well. Needs Linux with inet_diag, which gVisor lacks.",
+		usedBy: byServe | byReady,
 	}}
 }
 
@@ -222,6 +233,10 @@ func processSettings() []setting {
 	return []setting{{
 		key: keyAdminListen, flag: "admin-listen", variables: "SIDECAR_ADMIN_LISTEN", placeholder: "[HOST]:PORT", standard: ":9912",
 		help:   "Where /metrics, /healthz and /readyz are served.",
+		usedBy: byServe | byReady,
+	}, {
+		key: keyAccessLog, flag: "access-log", variables: "SIDECAR_ACCESS_LOG", placeholder: "BOOL", standard: "false",
+		help:   "Whether the log says once a minute, at level info, which users asked with which User-Agent, and how often.",
 		usedBy: byServe | byReady,
 	}, {
 		key: keyWait, flag: "wait", variables: "SIDECAR_WAIT", placeholder: "DURATION", standard: "0s", limit: "0s to 1h",

@@ -106,7 +106,7 @@ func TestPausedListenerStops(t *testing.T) {
 		}
 		done := make(chan error, 1)
 		go func() {
-			done <- Serve(ctx, source, http.NotFoundHandler(), NewLimit(8), slog.New(slog.DiscardHandler))
+			done <- Serve(ctx, source, http.NotFoundHandler(), NewLimit(8), nil, slog.New(slog.DiscardHandler))
 		}()
 		time.Sleep(3 * time.Second)
 		start := time.Now()

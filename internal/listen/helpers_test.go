@@ -35,7 +35,7 @@ func serve(t testing.TB, ln net.Listener, handler http.Handler, limit *Limit) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	served := make(chan error, 1)
-	go func() { served <- Serve(ctx, ln, handler, limit, slog.New(slog.DiscardHandler)) }()
+	go func() { served <- Serve(ctx, ln, handler, limit, nil, slog.New(slog.DiscardHandler)) }()
 	t.Cleanup(func() {
 		cancel()
 		if err := <-served; err != nil {

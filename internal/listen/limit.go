@@ -2,7 +2,6 @@ package listen
 
 import (
 	"container/list"
-	"context"
 	"net"
 	"net/http"
 	"sync"
@@ -150,11 +149,6 @@ func (l *Limit) forget(c *clientConn) {
 }
 
 type connKey struct{}
-
-// remember is an http.Server's ConnContext.
-func remember(ctx context.Context, conn net.Conn) context.Context {
-	return context.WithValue(ctx, connKey{}, conn)
-}
 
 // handler returns an h that l knows the requests of. Its answer is the last one of a
 // connection if others wait for room, or if the client does not wait for answers: no SDK

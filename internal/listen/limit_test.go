@@ -200,7 +200,7 @@ func TestFullListenerStops(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error)
 	go func() {
-		done <- Serve(ctx, ln, answering(), limit, slog.New(slog.DiscardHandler))
+		done <- Serve(ctx, ln, answering(), limit, nil, slog.New(slog.DiscardHandler))
 	}()
 	rawhttp.Dial(t, ln.Addr().String())
 	for deadline := time.Now().Add(rawhttp.Patience); limit.len() < 1 && time.Now().Before(deadline); {

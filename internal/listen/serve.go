@@ -26,13 +26,25 @@ const (
 	maxHeaderBytes = 8 << 10
 )
 
+// ConnContext is an http.Server's: what the requests on a connection have in common.
+type ConnContext func(ctx context.Context, conn net.Conn) context.Context
+
+// remember also makes the connection itself known to the handler of a Limit.
+func (identify ConnContext) remember(ctx context.Context, conn net.Conn) context.Context {
+	if identify != nil {
+		ctx = identify(ctx, conn)
+	}
+	return context.WithValue(ctx, connKey{}, conn)
+}
+
 // Serve answers the requests on ln with handler until ctx is done; then it closes ln,
 // answers what is in flight and returns nil, all within a second. It returns an error
 // only if ln is closed before that.
 //
 // Headers, bodies and idle connections have time limits, and limit bounds the number of
-// connections, so that no client can keep others out.
-func Serve(ctx context.Context, ln net.Listener, handler http.Handler, limit *Limit, log *slog.Logger) error {
+// connections, so that no client can keep others out. If identify is not nil it adds to the
+// context of the requests on a connection, right after that is accepted.
+func Serve(ctx context.Context, ln net.Listener, handler http.Handler, limit *Limit, identify ConnContext, log *slog.Logger) error {
 	srv := &http.Server{
 		Handler:           limit.handler(handler),
 		ReadHeaderTimeout: readTimeout,
@@ -40,7 +52,7 @@ func Serve(ctx context.Context, ln net.Listener, handler http.Handler, limit *Li
 		WriteTimeout:      writeTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
-		ConnContext:       remember,
+		ConnContext:       identify.remember,
 		ConnState:         limit.track,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 		// Otherwise net/http answers OPTIONS * itself, whoever asks.

@@ -64,7 +64,7 @@ func TestServeStopsWithinASecond(t *testing.T) {
 				done := make(chan error, 1)
 				ln := newPipes()
 				go func() {
-					done <- Serve(ctx, ln, handler, NewLimit(CredentialsConnections), slog.New(slog.DiscardHandler))
+					done <- Serve(ctx, ln, handler, NewLimit(CredentialsConnections), nil, slog.New(slog.DiscardHandler))
 				}()
 				conn := ln.dial(t)
 				tt.begin(t, conn)
@@ -115,7 +115,7 @@ func TestServeStopsOnSockets(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() {
-		done <- Serve(ctx, ln, handler, NewLimit(CredentialsConnections), slog.New(slog.DiscardHandler))
+		done <- Serve(ctx, ln, handler, NewLimit(CredentialsConnections), nil, slog.New(slog.DiscardHandler))
 	}()
 
 	rawhttp.Dial(t, addr)
@@ -155,7 +155,7 @@ func TestServeWithACanceledContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	ln := open(t)
-	if err := Serve(ctx, ln, http.NotFoundHandler(), NewLimit(CredentialsConnections), slog.New(slog.DiscardHandler)); err != nil {
+	if err := Serve(ctx, ln, http.NotFoundHandler(), NewLimit(CredentialsConnections), nil, slog.New(slog.DiscardHandler)); err != nil {
 		t.Errorf("Serve: %v", err)
 	}
 	if _, err := ln.Accept(); !errors.Is(err, net.ErrClosed) {
@@ -168,7 +168,7 @@ func TestServeFailsWithItsListener(t *testing.T) {
 	ln := open(t)
 	done := make(chan error, 1)
 	go func() {
-		done <- Serve(t.Context(), ln, http.NotFoundHandler(), NewLimit(CredentialsConnections), slog.New(slog.DiscardHandler))
+		done <- Serve(t.Context(), ln, http.NotFoundHandler(), NewLimit(CredentialsConnections), nil, slog.New(slog.DiscardHandler))
 	}()
 	rawhttp.Exchange(t, ln.Addr().String(), "GET / HTTP/1.1\nHost: localhost") // wait until it serves
 	ln.Close()

@@ -61,6 +61,11 @@ func exchange(request []byte) ([]byte, error) {
 	if err := unix.Sendto(fd, request, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
 		return nil, os.NewSyscallError("sendto", err)
 	}
+	return receive(fd)
+}
+
+// receive returns what the kernel has answered on a socket.
+func receive(fd int) ([]byte, error) {
 	reply := make([]byte, 1024)
 	n, from, err := unix.Recvfrom(fd, reply, unix.MSG_DONTWAIT)
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -212,6 +213,38 @@ func TestLookupWithoutFiles(t *testing.T) {
 		t.Errorf("got %v, want %v", err, syscall.EMFILE)
 	}
 	want(t, client, server, uint32(os.Geteuid()))
+}
+
+// P6: a reply of another process than the kernel is none. Only with CAP_NET_ADMIN can it
+// be sent.
+func TestReceiveFromAnotherProcess(t *testing.T) {
+	t.Parallel()
+	mustBeRoot(t)
+	var sockets [2]int
+	for i := range sockets {
+		fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_SOCK_DIAG)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer unix.Close(fd)
+		if err := unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
+			t.Fatal(err)
+		}
+		sockets[i] = fd
+	}
+	to, err := unix.Getsockname(sockets[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Sendto(sockets[1], reply(testClient, testServer, nil), 0, to); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := receive(sockets[0]); err == nil || !strings.Contains(err.Error(), "not from the kernel") {
+		t.Errorf("got %x, %v", got, err)
+	}
+	if got, err := receive(sockets[0]); !errors.Is(err, unix.EAGAIN) {
+		t.Errorf("without a reply: got %x, %v, want %v", got, err, unix.EAGAIN)
+	}
 }
 
 func TestVerify(t *testing.T) {

@@ -49,7 +49,7 @@ func TestAdmin(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			reg := prometheus.NewRegistry()
-			e := NewContainerEndpoint(ContainerGuard{Path: testPath}, ContainerCredentials(testRole), always(sample()), slog.New(slog.DiscardHandler), NewMetrics(reg))
+			e := NewContainerEndpoint(ContainerGuard{Path: testPath}, Clients{}, ContainerCredentials(testRole), always(sample()), slog.New(slog.DiscardHandler), NewMetrics(reg))
 			rawhttp.Exchange(t, serve(t, e), "GET /v1/credentials HTTP/1.1\nHost: localhost") // so that there is something to leak
 
 			request := tt.request

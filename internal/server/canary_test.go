@@ -39,7 +39,7 @@ func TestCanaries(t *testing.T) {
 	authorization := authorizationFromFile(t, file, log.logger())
 	reg := prometheus.NewRegistry()
 	ln, adminLn := openListener(t, "127.0.0.1:0"), openListener(t, "127.0.0.1:0")
-	container := NewContainerEndpoint(ContainerGuard{Path: secretPath, Authorization: authorization}, ContainerCredentials(testRole), provider, log.logger(), NewMetrics(reg))
+	container := NewContainerEndpoint(ContainerGuard{Path: secretPath, Authorization: authorization}, Clients{}, ContainerCredentials(testRole), provider, log.logger(), NewMetrics(reg))
 	serveOn(t, ln, container, log.logger())
 	serveOn(t, adminLn, NewAdmin(reg, func() error {
 		_, err := provider.Retrieve(t.Context())

@@ -17,16 +17,17 @@ type ContainerGuard struct {
 }
 
 // NewContainerEndpoint returns the handler of the container credentials endpoint: it
-// answers requests that pass access with the credentials of provider, as render writes
+// answers requests of clients that pass access with the credentials of provider, as render writes
 // them. It never answers with an error while provider has credentials.
-func NewContainerEndpoint(access ContainerGuard, render Renderer, provider Provider, log *slog.Logger, metrics *Metrics) http.Handler {
+func NewContainerEndpoint(access ContainerGuard, clients Clients, render Renderer, provider Provider, log *slog.Logger, metrics *Metrics) http.Handler {
 	fail := failJSON(metrics)
-	return &endpoint{
+	return clients.logged(&endpoint{
+		clients: clients,
 		guard:   &access,
 		content: newDocument(render, provider, fail, log, metrics),
 		fail:    fail,
 		metrics: metrics,
-	}
+	})
 }
 
 func (g *ContainerGuard) check(r *http.Request) *refusal {

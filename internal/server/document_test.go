@@ -25,7 +25,7 @@ func TestRendersOnce(t *testing.T) {
 	}
 	current := sample()
 	provider := providerFunc(func(context.Context) (aws.Credentials, error) { return current, nil })
-	e := NewContainerEndpoint(ContainerGuard{Path: testPath}, render, provider, slog.New(slog.DiscardHandler), NewMetrics(prometheus.NewRegistry())).(*endpoint)
+	e := NewContainerEndpoint(ContainerGuard{Path: testPath}, Clients{}, render, provider, slog.New(slog.DiscardHandler), NewMetrics(prometheus.NewRegistry())).(*endpoint)
 
 	var last *rendered
 	changes := []struct {
@@ -106,7 +106,7 @@ func TestLargeAnswerWarns(t *testing.T) {
 			c := sample()
 			c.SessionToken = strings.Repeat("t", tt.size-len(golden)+len(c.SessionToken))
 			var log journal
-			e := NewContainerEndpoint(ContainerGuard{Path: testPath}, ContainerCredentials(testRole), always(c), log.logger(), NewMetrics(prometheus.NewRegistry())).(*endpoint)
+			e := NewContainerEndpoint(ContainerGuard{Path: testPath}, Clients{}, ContainerCredentials(testRole), always(c), log.logger(), NewMetrics(prometheus.NewRegistry())).(*endpoint)
 			for range 3 {
 				if got, _ := call(t.Context(), e); got.Body.Len() != tt.size {
 					t.Fatalf("got %d bytes, want %d", got.Body.Len(), tt.size)

@@ -27,6 +27,7 @@ type Provider interface {
 
 // endpoint passes on the requests that its guard does not refuse.
 type endpoint struct {
+	clients Clients
 	guard   guard
 	content http.Handler
 	fail    failer
@@ -55,8 +56,13 @@ func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.ContentLength != 0 {
 		w.Header().Set("Connection", "close")
 	}
-	refused := e.guard.check(r)
+	// The client comes first: who may not ask learns nothing of what is asked.
+	refused := e.clients.check(r)
 	if refused == nil {
+		refused = e.guard.check(r)
+	}
+	if refused == nil {
+		e.metrics.clients[sdk(r.UserAgent())].Inc()
 		e.content.ServeHTTP(w, r)
 		return
 	}

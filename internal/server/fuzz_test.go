@@ -121,7 +121,7 @@ func FuzzRequest(f *testing.F) {
 		f.Add([]byte(request))
 	}
 	var log journal
-	send := serveUnix(f, NewContainerEndpoint(ContainerGuard{Path: testPath, Authorization: NewAuthorization("right")}, ContainerCredentials(testRole),
+	send := serveUnix(f, NewContainerEndpoint(ContainerGuard{Path: testPath, Authorization: NewAuthorization("right")}, Clients{}, ContainerCredentials(testRole),
 		always(sample()), log.logger(), NewMetrics(prometheus.NewRegistry())), &log)
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		got := send(t, raw)
@@ -148,7 +148,7 @@ var statusLine = regexp.MustCompile(`^HTTP/1\.[01] [1-5][0-9][0-9] `)
 func FuzzIMDSRequest(f *testing.F) {
 	const credentials = "GET /latest/meta-data/iam/security-credentials/app HTTP/1.1\r\nHost: localhost\r\n"
 	var log journal
-	e := NewInstanceEndpoint(Instance{Role: testRole, Region: "eu-west-1"}, always(sample()), log.logger(), NewMetrics(prometheus.NewRegistry())).(*endpoint)
+	e := NewInstanceEndpoint(Instance{Role: testRole, Region: "eu-west-1"}, Clients{}, always(sample()), log.logger(), NewMetrics(prometheus.NewRegistry())).(*endpoint)
 	send := serveUnix(f, e, &log)
 	token := e.guard.(*imds).sessions.issue(maxTTL * time.Second)
 	session := "X-aws-ec2-metadata-token: " + token + "\r\n"

@@ -98,7 +98,7 @@ func (f *failure) ErrorMessage() string { return f.message }
 
 // newEndpoint returns a container credentials endpoint at testPath with its own metrics.
 func newEndpoint(provider Provider, authorization *Authorization) *endpoint {
-	return NewContainerEndpoint(ContainerGuard{Path: testPath, Authorization: authorization}, ContainerCredentials(testRole),
+	return NewContainerEndpoint(ContainerGuard{Path: testPath, Authorization: authorization}, Clients{}, ContainerCredentials(testRole),
 		provider, slog.New(slog.DiscardHandler), NewMetrics(prometheus.NewRegistry())).(*endpoint)
 }
 
@@ -161,7 +161,9 @@ func serve(t testing.TB, handler http.Handler) string {
 func serveOn(t testing.TB, ln net.Listener, handler http.Handler, log *slog.Logger) {
 	t.Helper()
 	ctx, done := t.Context(), make(chan error, 1)
-	go func() { done <- listen.Serve(ctx, ln, handler, listen.NewLimit(listen.CredentialsConnections), log) }()
+	go func() {
+		done <- listen.Serve(ctx, ln, handler, listen.NewLimit(listen.CredentialsConnections), nil, log)
+	}()
 	t.Cleanup(func() {
 		if err := <-done; err != nil {
 			t.Errorf("Serve: %v", err)
@@ -220,7 +222,7 @@ func checkCounts(t testing.TB, e *endpoint, code, reason string) {
 			t.Errorf("%d requests answered with %s, want %d", n, c, want)
 		}
 	}
-	for _, r := range []string{"host", "forwarded", "browser", "path", "method", "authorization"} {
+	for _, r := range []string{"uid", "host", "forwarded", "browser", "path", "method", "authorization"} {
 		if n, want := count(e.metrics.refused.WithLabelValues(r)), btoi(r == reason); n != want {
 			t.Errorf("%d requests refused for %s, want %d", n, r, want)
 		}

@@ -19,13 +19,13 @@ const (
 // https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-data-retrieval.html
 //
 // It never answers a request for the credentials with an error while provider has some.
-func NewInstanceEndpoint(instance Instance, provider Provider, log *slog.Logger, metrics *Metrics) http.Handler {
+func NewInstanceEndpoint(instance Instance, clients Clients, provider Provider, log *slog.Logger, metrics *Metrics) http.Handler {
 	fail := failText(metrics)
 	sessions := newSessions(fail, metrics)
 	pages := instance.pages(provider, fail, log, metrics)
 	pages[sessionPath] = sessions
 	imds := &imds{pages: pages, sessions: sessions, v1: instance.V1, metrics: metrics}
-	return &endpoint{guard: imds, content: imds, fail: fail, metrics: metrics}
+	return clients.logged(&endpoint{clients: clients, guard: imds, content: imds, fail: fail, metrics: metrics})
 }
 
 // imds is both the guard and the content of the instance metadata endpoint.

@@ -19,7 +19,7 @@ import (
 var pathRole = arn.ARN{Partition: "aws-cn", Service: "iam", AccountID: "111122223333", Resource: "role/team/a+b"}
 
 func newInstance(m Instance, provider Provider) *endpoint {
-	return NewInstanceEndpoint(m, provider, slog.New(slog.DiscardHandler), NewMetrics(prometheus.NewRegistry())).(*endpoint)
+	return NewInstanceEndpoint(m, Clients{}, provider, slog.New(slog.DiscardHandler), NewMetrics(prometheus.NewRegistry())).(*endpoint)
 }
 
 // session requests a session token from addr.

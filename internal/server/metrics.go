@@ -9,8 +9,9 @@ import (
 type Metrics struct {
 	requests *prometheus.CounterVec
 	refused  *prometheus.CounterVec
-	ok       prometheus.Counter // requests with code 200
-	v1, v2   prometheus.Counter // requests at the instance metadata endpoint, by version
+	ok       prometheus.Counter            // requests with code 200
+	v1, v2   prometheus.Counter            // requests at the instance metadata endpoint, by version
+	clients  map[string]prometheus.Counter // requests that were not refused, by families
 }
 
 // NewMetrics returns Metrics registered with reg.
@@ -34,8 +35,16 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 	for _, code := range []string{"200", "400", "401", "403", "404", "405", "503"} {
 		m.requests.WithLabelValues(code)
 	}
-	for _, reason := range []string{"host", "forwarded", "browser", "path", "method", "authorization"} {
+	for _, reason := range []string{"uid", "host", "forwarded", "browser", "path", "method", "authorization"} {
 		m.refused.WithLabelValues(reason)
+	}
+	clients := auto.NewCounterVec(prometheus.CounterOpts{
+		Name: "irsa_sidecar_clients_total",
+		Help: "Requests that were not rejected, by the SDK or the runtime that the User-Agent names.",
+	}, []string{"sdk"})
+	m.clients = map[string]prometheus.Counter{noAgent: clients.WithLabelValues(noAgent), otherAgent: clients.WithLabelValues(otherAgent)}
+	for _, f := range families() {
+		m.clients[f.name] = clients.WithLabelValues(f.name)
 	}
 	m.ok = m.requests.WithLabelValues("200")
 	return m

@@ -53,7 +53,7 @@ func TestMetricsCountRequests(t *testing.T) {
 	authorization := NewAuthorization("right")
 	var addrs []string
 	for _, provider := range []Provider{always(sample()), unavailable} {
-		addrs = append(addrs, serve(t, NewContainerEndpoint(ContainerGuard{Path: testPath, Authorization: authorization},
+		addrs = append(addrs, serve(t, NewContainerEndpoint(ContainerGuard{Path: testPath, Authorization: authorization}, Clients{},
 			ContainerCredentials(testRole), provider, slog.New(slog.DiscardHandler), metrics)))
 	}
 	const right = "\nAuthorization: right"

@@ -1,0 +1,128 @@
+package server
+
+import (
+	"cmp"
+	"context"
+	"log/slog"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+const (
+	// accessPeriod is how long requests are counted before the log has them.
+	accessPeriod = time.Minute
+
+	// accessLines bounds the different lines of a period; one more has the rest. A pod has
+	// a few users with a few programs each, unless one changes its User-Agent all the time.
+	accessLines = 64
+
+	// longestAgent is how many bytes of a User-Agent are logged.
+	longestAgent = 100
+)
+
+// AccessLog counts requests by who sent them, and writes the counts to a log once a
+// minute, if there are any. It has nothing of a request but its User-Agent: path, query
+// and headers may be secrets. It is safe for concurrent use. Of the nil *AccessLog, Run and
+// Flush do nothing.
+type AccessLog struct {
+	log   *slog.Logger
+	begun chan struct{} // receives with the first request of a period
+
+	mu sync.Mutex // guards the fields below
+	// counts has the requests of this period.
+	counts map[access]int
+	others int // requests that would have needed more lines
+}
+
+// access is what a line of the access log says of a request.
+type access struct {
+	endpoint string
+	uid      uint32
+	known    bool // whether uid is
+	agent    string
+	status   int
+}
+
+// NewAccessLog returns an AccessLog that writes to log.
+func NewAccessLog(log *slog.Logger) *AccessLog {
+	return &AccessLog{log: log, begun: make(chan struct{}, 1), counts: make(map[access]int)}
+}
+
+// add counts a request.
+func (l *AccessLog) add(a access) {
+	a.agent = printable(a.agent)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.counts) == 0 {
+		select {
+		case l.begun <- struct{}{}:
+		default:
+		}
+	}
+	if _, counted := l.counts[a]; !counted && len(l.counts) >= accessLines {
+		l.others++
+		return
+	}
+	l.counts[a]++
+}
+
+// printable returns the first bytes of a User-Agent, with a question mark for what is not
+// printable ASCII.
+func printable(agent string) string {
+	clean := []byte(agent[:min(len(agent), longestAgent)])
+	for i, c := range clean {
+		if c < ' ' || c > '~' {
+			clean[i] = '?'
+		}
+	}
+	return string(clean)
+}
+
+// Run writes the counts a minute after the first request of each period, so that nothing
+// runs while nobody asks, until ctx is done. What has not been written then, Flush writes.
+func (l *AccessLog) Run(ctx context.Context) error {
+	if l == nil {
+		return nil
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-l.begun:
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(accessPeriod):
+		}
+		l.Flush()
+	}
+}
+
+// Flush writes the counts of this period, and begins another one.
+func (l *AccessLog) Flush() {
+	if l == nil {
+		return
+	}
+	l.mu.Lock()
+	counts, others := l.counts, l.others
+	l.counts, l.others = make(map[access]int), 0
+	l.mu.Unlock()
+	for _, a := range slices.SortedFunc(maps.Keys(counts), compareAccess) {
+		attributes := []any{"endpoint", a.endpoint, "user_agent", a.agent, "status", a.status, "count", counts[a]}
+		if a.known {
+			attributes = append(attributes, "uid", a.uid)
+		}
+		l.log.Info("requests", attributes...)
+	}
+	if others > 0 {
+		l.log.Info("other requests", "count", others)
+	}
+}
+
+func compareAccess(a, b access) int {
+	return cmp.Or(strings.Compare(a.endpoint, b.endpoint), cmp.Compare(a.uid, b.uid), strings.Compare(a.agent, b.agent), cmp.Compare(a.status, b.status))
+}
