@@ -221,7 +221,7 @@ func (l *loader) allowedUIDs() (uids []uint32) {
 		case err != nil || uid > maxUID || entry != strconv.FormatUint(uid, 10):
 			l.fail(keyAllowedUIDs, "entry %d is not a user id, a number from 0 to %d without spaces, signs or zeros in front; entries are separated by commas", i+1, maxUID)
 		case slices.Contains(uids, uint32(uid)):
-			l.fail(keyAllowedUIDs, "entry %d is there twice", i+1)
+			l.fail(keyAllowedUIDs, "entry %d repeats an earlier one", i+1)
 		}
 		uids = append(uids, uint32(uid))
 	}

@@ -18,6 +18,23 @@ func TestMetricsStartAtZero(t *testing.T) {
 	reg := prometheus.NewRegistry()
 	NewMetrics(reg)
 	checkMetrics(t, reg, `
+# HELP irsa_sidecar_clients_total Requests that were not rejected, by the SDK or the runtime that the User-Agent names.
+# TYPE irsa_sidecar_clients_total counter
+irsa_sidecar_clients_total{sdk="botocore"} 0
+irsa_sidecar_clients_total{sdk="crt"} 0
+irsa_sidecar_clients_total{sdk="go"} 0
+irsa_sidecar_clients_total{sdk="go-v1"} 0
+irsa_sidecar_clients_total{sdk="go-v2"} 0
+irsa_sidecar_clients_total{sdk="java"} 0
+irsa_sidecar_clients_total{sdk="java-v1"} 0
+irsa_sidecar_clients_total{sdk="java-v2"} 0
+irsa_sidecar_clients_total{sdk="js-v2"} 0
+irsa_sidecar_clients_total{sdk="none"} 0
+irsa_sidecar_clients_total{sdk="other"} 0
+irsa_sidecar_clients_total{sdk="python"} 0
+irsa_sidecar_clients_total{sdk="ruby"} 0
+irsa_sidecar_clients_total{sdk="rust"} 0
+irsa_sidecar_clients_total{sdk="sidecar"} 0
 # HELP irsa_sidecar_imds_requests_total Requests at the instance metadata endpoint, by version of its protocol; requests for a session token do not count.
 # TYPE irsa_sidecar_imds_requests_total counter
 irsa_sidecar_imds_requests_total{version="1"} 0
@@ -30,6 +47,7 @@ irsa_sidecar_requests_refused_total{reason="forwarded"} 0
 irsa_sidecar_requests_refused_total{reason="host"} 0
 irsa_sidecar_requests_refused_total{reason="method"} 0
 irsa_sidecar_requests_refused_total{reason="path"} 0
+irsa_sidecar_requests_refused_total{reason="uid"} 0
 # HELP irsa_sidecar_requests_total Requests for credentials, by HTTP status code of the answer.
 # TYPE irsa_sidecar_requests_total counter
 irsa_sidecar_requests_total{code="200"} 0
@@ -74,6 +92,23 @@ func TestMetricsCountRequests(t *testing.T) {
 		}
 	}
 	checkMetrics(t, reg, `
+# HELP irsa_sidecar_clients_total Requests that were not rejected, by the SDK or the runtime that the User-Agent names.
+# TYPE irsa_sidecar_clients_total counter
+irsa_sidecar_clients_total{sdk="botocore"} 0
+irsa_sidecar_clients_total{sdk="crt"} 0
+irsa_sidecar_clients_total{sdk="go"} 0
+irsa_sidecar_clients_total{sdk="go-v1"} 0
+irsa_sidecar_clients_total{sdk="go-v2"} 0
+irsa_sidecar_clients_total{sdk="java"} 0
+irsa_sidecar_clients_total{sdk="java-v1"} 0
+irsa_sidecar_clients_total{sdk="java-v2"} 0
+irsa_sidecar_clients_total{sdk="js-v2"} 0
+irsa_sidecar_clients_total{sdk="none"} 6
+irsa_sidecar_clients_total{sdk="other"} 0
+irsa_sidecar_clients_total{sdk="python"} 0
+irsa_sidecar_clients_total{sdk="ruby"} 0
+irsa_sidecar_clients_total{sdk="rust"} 0
+irsa_sidecar_clients_total{sdk="sidecar"} 0
 # HELP irsa_sidecar_imds_requests_total Requests at the instance metadata endpoint, by version of its protocol; requests for a session token do not count.
 # TYPE irsa_sidecar_imds_requests_total counter
 irsa_sidecar_imds_requests_total{version="1"} 0
@@ -86,6 +121,7 @@ irsa_sidecar_requests_refused_total{reason="forwarded"} 2
 irsa_sidecar_requests_refused_total{reason="host"} 2
 irsa_sidecar_requests_refused_total{reason="method"} 2
 irsa_sidecar_requests_refused_total{reason="path"} 4
+irsa_sidecar_requests_refused_total{reason="uid"} 0
 # HELP irsa_sidecar_requests_total Requests for credentials, by HTTP status code of the answer.
 # TYPE irsa_sidecar_requests_total counter
 irsa_sidecar_requests_total{code="200"} 3
