@@ -22,10 +22,13 @@ import (
 const request = "GET /v1/credentials HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 // TestMain runs the test binary as the sidecar if BE_THE_SIDECAR is set, so that tests
-// run the real program in its own process, and as its hostile clients if BE_HOSTILE is.
+// run the real program in its own process, and as its clients if BE_A_CLIENT or BE_HOSTILE is.
 func TestMain(m *testing.M) {
 	if addresses, ok := os.LookupEnv("BE_HOSTILE"); ok {
 		beHostile(addresses)
+	}
+	if spec, ok := os.LookupEnv("BE_A_CLIENT"); ok {
+		beAClient(spec)
 	}
 	if os.Getenv("BE_THE_SIDECAR") != "" {
 		main()

@@ -40,37 +40,22 @@ type (
 
 // failAccepts makes every second accept(2) on a listener fail in processes that the test
 // starts later. It returns a function that returns how many failed, by file descriptor.
-//
-// A filter of seccomp(2) lets the test decide the result of these system calls, with
-// SECCOMP_RET_USER_NOTIF. It applies to one thread and to the processes which that starts.
 func failAccepts(t *testing.T) (failures func() map[int]int) {
 	t.Helper()
-	runtime.LockOSThread() // forever: the thread exits with the test, and never runs other goroutines
-	fd, err := notifyAccepts()
-	if err != nil && os.Getuid() != 0 {
-		t.Skipf("no seccomp notifications for user id %d: %v", os.Getuid(), err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
 	var mu sync.Mutex
-	counts := map[int]int{}
-	stop, stopped := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(stopped)
-		calls := map[int]int{}
-		for next(fd, stop) {
-			if listener, failed := decide(fd, calls); failed {
-				mu.Lock()
-				counts[listener]++
-				mu.Unlock()
-			}
+	calls, counts := map[int]int{}, map[int]int{}
+	intercept(t, unix.SYS_ACCEPT4, func(arguments [6]uint64) (done func(), failure error) {
+		listener := int(arguments[0])
+		n := calls[listener]
+		if n%2 != 0 {
+			return func() { calls[listener]++ }, nil
 		}
-	}()
-	t.Cleanup(func() {
-		close(stop)
-		<-stopped
-		unix.Close(fd)
+		return func() {
+			mu.Lock()
+			defer mu.Unlock()
+			calls[listener]++
+			counts[listener]++
+		}, acceptErrors[n/2%len(acceptErrors)]
 	})
 	return func() map[int]int {
 		mu.Lock()
@@ -79,33 +64,70 @@ func failAccepts(t *testing.T) (failures func() map[int]int) {
 	}
 }
 
-// decide makes one accept(2) fail, or continue, by the number of previous ones on the same
-// listener. It returns which listener it was, and whether the call failed.
-func decide(fd int, calls map[int]int) (listener int, failed bool) {
-	var call seccompNotification
-	if err := ioctl(fd, unix.SECCOMP_IOCTL_NOTIF_RECV, unsafe.Pointer(&call)); err != nil {
-		return 0, false // the process was interrupted, or has exited
-	}
-	listener = int(call.arguments[0])
-	n := calls[listener]
-	fail := n%2 == 0
-	response := seccompResponse{id: call.id, flags: unix.SECCOMP_USER_NOTIF_FLAG_CONTINUE}
-	if fail {
-		response = seccompResponse{id: call.id, errno: -int32(acceptErrors[n/2%len(acceptErrors)])}
-	}
-	if err := ioctl(fd, unix.SECCOMP_IOCTL_NOTIF_SEND, unsafe.Pointer(&response)); err != nil {
-		return listener, false
-	}
-	calls[listener]++
-	return listener, fail
+// failSockets makes the sockets with which processes that the test starts later ask whose a
+// connection is fail with what fail returns, if that is not nil.
+func failSockets(t *testing.T, fail func() error) {
+	t.Helper()
+	intercept(t, unix.SYS_SOCKET, func(arguments [6]uint64) (done func(), failure error) {
+		if arguments[0] != unix.AF_NETLINK || arguments[2] != unix.NETLINK_SOCK_DIAG {
+			return func() {}, nil
+		}
+		return func() {}, fail()
+	})
 }
 
-// notifyAccepts installs the filter in the calling thread, and returns the file
+// intercept has decide choose the error of each system call with that number, nil for none,
+// in processes that the test starts later. It calls the function that decide returns when
+// that has come about.
+//
+// A filter of seccomp(2) lets the test decide the result of these system calls, with
+// SECCOMP_RET_USER_NOTIF. It applies to one thread and to the processes which that starts.
+func intercept(t *testing.T, number uint32, decide func(arguments [6]uint64) (done func(), failure error)) {
+	t.Helper()
+	runtime.LockOSThread() // forever: the thread exits with the test, and never runs other goroutines
+	fd, err := notify(number)
+	if err != nil && os.Getuid() != 0 {
+		t.Skipf("no seccomp notifications for user id %d: %v", os.Getuid(), err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		for next(fd, stop) {
+			reply(fd, decide)
+		}
+	}()
+	t.Cleanup(func() {
+		close(stop)
+		<-stopped
+		unix.Close(fd)
+	})
+}
+
+// reply makes one system call fail, or continue.
+func reply(fd int, decide func(arguments [6]uint64) (done func(), failure error)) {
+	var call seccompNotification
+	if err := ioctl(fd, unix.SECCOMP_IOCTL_NOTIF_RECV, unsafe.Pointer(&call)); err != nil {
+		return // the process was interrupted, or has exited
+	}
+	response := seccompResponse{id: call.id, flags: unix.SECCOMP_USER_NOTIF_FLAG_CONTINUE}
+	done, failure := decide(call.arguments)
+	if errno, fails := errors.AsType[unix.Errno](failure); fails {
+		response = seccompResponse{id: call.id, errno: -int32(errno)}
+	}
+	if ioctl(fd, unix.SECCOMP_IOCTL_NOTIF_SEND, unsafe.Pointer(&response)) == nil {
+		done()
+	}
+}
+
+// notify installs a filter of one system call in the calling thread, and returns the file
 // descriptor from which the notifications are read.
-func notifyAccepts() (fd int, err error) {
+func notify(number uint32) (fd int, err error) {
 	filter := []unix.SockFilter{
 		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: 0}, // the number of the system call
-		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: unix.SYS_ACCEPT4, Jf: 1},
+		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: number, Jf: 1},
 		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_USER_NOTIF},
 		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ALLOW},
 	}
