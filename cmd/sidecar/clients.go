@@ -21,7 +21,8 @@ func newClients(cfg *config.Config, log *slog.Logger) (clients server.Clients, i
 	if cfg.AllowedUIDs == nil && !cfg.AccessLog {
 		return server.Clients{}, nil, nil
 	}
-	err = peer.Verify()
+	finder := new(peer.Finder)
+	err = finder.Verify()
 	switch {
 	case err != nil && cfg.AllowedUIDs != nil:
 		return server.Clients{}, nil, fmt.Errorf("--allowed-uids (SIDECAR_ALLOWED_UIDS): the kernel does not say which user a client is: %w: this needs Linux with inet_diag, which gVisor lacks; elsewhere unset it, and keep containers out with a secret path or an authorization token", err)
@@ -36,7 +37,7 @@ func newClients(cfg *config.Config, log *slog.Logger) (clients server.Clients, i
 	if cfg.AccessLog {
 		clients.Log = server.NewAccessLog(log)
 	}
-	return clients, peer.Identify, nil
+	return clients, finder.Identify, nil
 }
 
 // allowedAttributes returns who may have credentials, for a log; nothing if everybody may.

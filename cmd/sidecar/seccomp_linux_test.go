@@ -44,8 +44,8 @@ func failAccepts(t *testing.T) (failures func() map[int]int) {
 	t.Helper()
 	var mu sync.Mutex
 	calls, counts := map[int]int{}, map[int]int{}
-	intercept(t, unix.SYS_ACCEPT4, func(arguments [6]uint64) (done func(), failure error) {
-		listener := int(arguments[0])
+	intercept(t, []uint32{unix.SYS_ACCEPT4}, func(call seccompNotification) (done func(), failure error) {
+		listener := int(call.arguments[0])
 		n := calls[listener]
 		if n%2 != 0 {
 			return func() { calls[listener]++ }, nil
@@ -64,28 +64,34 @@ func failAccepts(t *testing.T) (failures func() map[int]int) {
 	}
 }
 
-// failSockets makes the sockets with which processes that the test starts later ask whose a
-// connection is fail with what fail returns, if that is not nil.
-func failSockets(t *testing.T, fail func() error) {
+// failLookups makes processes that the test starts later fail when they ask the kernel whose
+// a connection is: with what socket returns when they open a socket for that, and with what
+// send returns when they send a request, if that is not nil.
+func failLookups(t *testing.T, socket, send func() error) {
 	t.Helper()
-	intercept(t, unix.SYS_SOCKET, func(arguments [6]uint64) (done func(), failure error) {
-		if arguments[0] != unix.AF_NETLINK || arguments[2] != unix.NETLINK_SOCK_DIAG {
-			return func() {}, nil
+	const requestSize = 72 // that of no other request over netlink
+	intercept(t, []uint32{unix.SYS_SOCKET, unix.SYS_SENDTO}, func(call seccompNotification) (done func(), failure error) {
+		done = func() {}
+		switch {
+		case call.syscall == unix.SYS_SOCKET && call.arguments[0] == unix.AF_NETLINK && call.arguments[2] == unix.NETLINK_SOCK_DIAG:
+			return done, socket()
+		case call.syscall == unix.SYS_SENDTO && call.arguments[2] == requestSize:
+			return done, send()
 		}
-		return func() {}, fail()
+		return done, nil
 	})
 }
 
-// intercept has decide choose the error of each system call with that number, nil for none,
+// intercept has decide choose the error of each system call with one of those numbers, nil for none,
 // in processes that the test starts later. It calls the function that decide returns when
 // that has come about.
 //
 // A filter of seccomp(2) lets the test decide the result of these system calls, with
 // SECCOMP_RET_USER_NOTIF. It applies to one thread and to the processes which that starts.
-func intercept(t *testing.T, number uint32, decide func(arguments [6]uint64) (done func(), failure error)) {
+func intercept(t *testing.T, numbers []uint32, decide func(seccompNotification) (done func(), failure error)) {
 	t.Helper()
 	runtime.LockOSThread() // forever: the thread exits with the test, and never runs other goroutines
-	fd, err := notify(number)
+	fd, err := notify(numbers)
 	if err != nil && os.Getuid() != 0 {
 		t.Skipf("no seccomp notifications for user id %d: %v", os.Getuid(), err)
 	}
@@ -107,13 +113,13 @@ func intercept(t *testing.T, number uint32, decide func(arguments [6]uint64) (do
 }
 
 // reply makes one system call fail, or continue.
-func reply(fd int, decide func(arguments [6]uint64) (done func(), failure error)) {
+func reply(fd int, decide func(seccompNotification) (done func(), failure error)) {
 	var call seccompNotification
 	if err := ioctl(fd, unix.SECCOMP_IOCTL_NOTIF_RECV, unsafe.Pointer(&call)); err != nil {
 		return // the process was interrupted, or has exited
 	}
 	response := seccompResponse{id: call.id, flags: unix.SECCOMP_USER_NOTIF_FLAG_CONTINUE}
-	done, failure := decide(call.arguments)
+	done, failure := decide(call)
 	if errno, fails := errors.AsType[unix.Errno](failure); fails {
 		response = seccompResponse{id: call.id, errno: -int32(errno)}
 	}
@@ -122,15 +128,16 @@ func reply(fd int, decide func(arguments [6]uint64) (done func(), failure error)
 	}
 }
 
-// notify installs a filter of one system call in the calling thread, and returns the file
+// notify installs a filter of those system calls in the calling thread, and returns the file
 // descriptor from which the notifications are read.
-func notify(number uint32) (fd int, err error) {
-	filter := []unix.SockFilter{
-		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: 0}, // the number of the system call
-		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: number, Jf: 1},
-		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_USER_NOTIF},
-		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ALLOW},
+func notify(numbers []uint32) (fd int, err error) {
+	filter := []unix.SockFilter{{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: 0}} // the number of the system call
+	for _, number := range numbers {
+		filter = append(filter,
+			unix.SockFilter{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: number, Jf: 1},
+			unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_USER_NOTIF})
 	}
+	filter = append(filter, unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ALLOW})
 	program := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
 	// Only with this may a process without privileges install a filter.
 	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {

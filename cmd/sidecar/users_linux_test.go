@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -184,7 +185,7 @@ func TestAllowedUIDsUnderLoad(t *testing.T) {
 // with allowed users, and says why.
 func TestAllowedUIDsWithoutSocketDiagnosis(t *testing.T) {
 	t.Parallel()
-	failSockets(t, func() error { return unix.EPROTONOSUPPORT })
+	failLookups(t, func() error { return unix.EPROTONOSUPPORT }, func() error { return nil })
 	w := newWorld(t)
 	w.publish(t)
 	status, output := outcome(command(t, w.environment("SIDECAR_ALLOWED_UIDS=0,"+strconv.Itoa(os.Getuid()+1))))
@@ -203,32 +204,39 @@ func TestAllowedUIDsWithoutSocketDiagnosis(t *testing.T) {
 // before on another connection; and everybody does who may when it answers again.
 func TestAllowedUIDsWhenTheKernelStopsAnswering(t *testing.T) {
 	t.Parallel()
-	var failure errnoBox
-	failSockets(t, failure.get)
+	var socket, send errnoBox
+	failLookups(t, socket.get, send.get)
 	w := newWorld(t)
 	w.publish(t)
 	p := start(t, w.environment("SIDECAR_ALLOWED_UIDS=4242")) // and its own
 	p.waitForLog(t, "credentials refreshed")
 	url := "http://" + p.endpoint + "/v1/credentials"
-	ask := func() (int, string) {
-		c := client("", "")
-		resp, err := c.Get(url)
-		if err != nil {
-			t.Fatal(err)
-		}
-		resp.Body.Close()
-		return resp.StatusCode, fetch(c, url)
-	}
 	for _, errno := range []unix.Errno{unix.EMFILE, unix.ENFILE, unix.ENOBUFS, unix.ENOMEM, unix.EACCES, unix.EPERM, unix.EAFNOSUPPORT} {
-		failure.set(nil)
-		if status, body := ask(); status != 200 {
+		if status, body := askOnce(t, url); status != 200 {
 			t.Errorf("before %v: got %d %s", errno, status, body)
 		}
-		failure.set(errno)
-		if status, body := ask(); status != 403 || !strings.Contains(body, errno.Error()) {
+		send.set(errno)
+		if status, body := askOnce(t, url); status != 403 || !strings.Contains(body, "sendto: "+errno.Error()) {
 			t.Errorf("with %v: got %d %s", errno, status, body)
 		}
+		socket.set(errno) // it tries with a new one
+		if status, body := askOnce(t, url); status != 403 || !strings.Contains(body, "socket: "+errno.Error()) {
+			t.Errorf("with %v for sockets: got %d %s", errno, status, body)
+		}
+		send.set(nil)
+		socket.set(nil)
 	}
+}
+
+// askOnce sends a request over a new connection and returns the answer.
+func askOnce(t *testing.T, url string) (status int, body string) {
+	t.Helper()
+	r, err := http.NewRequest(http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Close = true
+	return do(t, r)
 }
 
 // errnoBox holds an error. It is safe for concurrent use.

@@ -145,7 +145,7 @@ func name(t *testing.T, fd int) netip.AddrPort {
 // want fails the test unless the client's socket is that of a user.
 func want(t *testing.T, client, server netip.AddrPort, uid uint32) {
 	t.Helper()
-	if got, err := Lookup(client, server); got != uid || err != nil {
+	if got, err := new(Finder).Lookup(client, server); got != uid || err != nil {
 		t.Errorf("%s to %s: got user %d, %v, want %d", client, server, got, err, uid)
 	}
 }
@@ -153,7 +153,7 @@ func want(t *testing.T, client, server netip.AddrPort, uid uint32) {
 // wantNobody fails the test if the client has a socket.
 func wantNobody(t *testing.T, client, server netip.AddrPort, reason string) {
 	t.Helper()
-	if uid, err := Lookup(client, server); err == nil || !strings.Contains(err.Error(), reason) {
+	if uid, err := new(Finder).Lookup(client, server); err == nil || !strings.Contains(err.Error(), reason) {
 		t.Errorf("%s to %s: got user %d, %v, want an error with %q", client, server, uid, err, reason)
 	}
 }

@@ -18,9 +18,6 @@ const (
 	requestSize = headerSize + 56
 	replySize   = headerSize + 72
 
-	// sequence is the number of the only request on a socket.
-	sequence = 1
-
 	// established is TCP_ESTABLISHED of net/tcp_states.h.
 	established = 1
 
@@ -38,48 +35,68 @@ const (
 // another interface. Where there is no such socket any more, or it has no owner, or the
 // kernel answers anything else, Lookup returns an error: closed sockets would be those of
 // user 0.
-func Lookup(client, server netip.AddrPort) (uid uint32, err error) {
+func (f *Finder) Lookup(client, server netip.AddrPort) (uid uint32, err error) {
 	if !client.IsValid() || !server.IsValid() || client.Addr().BitLen() != server.Addr().BitLen() {
 		return 0, errors.New("not a TCP connection")
 	}
-	reply, err := exchange(request(client, server))
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	reply, err := f.kernel.ask(client, server)
+	if err == nil {
+		uid, err = parse(reply, f.kernel.sequence, client, server)
+	}
 	if err != nil {
+		f.kernel.hangUp()
 		return 0, err
 	}
-	return parse(reply, client, server)
+	return uid, nil
 }
 
-// exchange sends a request of sock_diag(7) and returns the reply. It never waits: the
-// kernel answers within sendto(2). The socket is for one request, so that no other reply
-// can be on it, and needs no privilege.
-func exchange(request []byte) ([]byte, error) {
-	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_SOCK_DIAG)
-	if err != nil {
-		return nil, os.NewSyscallError("socket", err)
+// kernel is a socket of sock_diag(7), which needs no privilege. It stays open for as long
+// as all goes well, so that looking somebody up takes no new file descriptor. After an
+// error there is a new one: what may still come over the old one answers nothing.
+type kernel struct {
+	fd       int
+	isOpen   bool
+	sequence uint32 // of the latest request
+}
+
+// ask sends a request and returns the reply. It never waits: the kernel has replied when
+// sendto(2) returns.
+func (k *kernel) ask(client, server netip.AddrPort) (reply []byte, err error) {
+	if !k.isOpen {
+		k.fd, err = unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_SOCK_DIAG)
+		if err != nil {
+			return nil, os.NewSyscallError("socket", err)
+		}
+		k.isOpen = true
 	}
-	defer unix.Close(fd)
-	if err := unix.Sendto(fd, request, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
+	k.sequence++
+	if err := unix.Sendto(k.fd, request(k.sequence, client, server), 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
 		return nil, os.NewSyscallError("sendto", err)
 	}
-	return receive(fd)
-}
-
-// receive returns what the kernel has answered on a socket.
-func receive(fd int) ([]byte, error) {
-	reply := make([]byte, 1024)
-	n, from, err := unix.Recvfrom(fd, reply, unix.MSG_DONTWAIT)
+	reply = make([]byte, 256)
+	n, from, err := unix.Recvfrom(k.fd, reply, unix.MSG_DONTWAIT)
 	if err != nil {
 		return nil, os.NewSyscallError("recvfrom", err)
 	}
-	// A process with CAP_NET_ADMIN could also write to the socket.
-	if kernel, ok := from.(*unix.SockaddrNetlink); !ok || kernel.Pid != 0 {
+	// A process with CAP_NET_ADMIN can write to the socket as well.
+	if sender, ok := from.(*unix.SockaddrNetlink); !ok || sender.Pid != 0 {
 		return nil, errors.New("the reply is not from the kernel")
 	}
 	return reply[:n], nil
 }
 
+// hangUp closes the socket, if it is open.
+func (k *kernel) hangUp() {
+	if k.isOpen {
+		unix.Close(k.fd)
+		k.isOpen = false
+	}
+}
+
 // request returns the message that asks for the client's socket.
-func request(client, server netip.AddrPort) []byte {
+func request(sequence uint32, client, server netip.AddrPort) []byte {
 	native, network := binary.NativeEndian, binary.BigEndian
 	m := make([]byte, 0, requestSize)
 	m = native.AppendUint32(m, requestSize)
@@ -110,7 +127,7 @@ func appendAddr(m []byte, addr netip.Addr) []byte {
 
 // parse returns the owner of the client's socket that a reply is about, or an error if it
 // is about anything else.
-func parse(reply []byte, client, server netip.AddrPort) (uid uint32, err error) {
+func parse(reply []byte, sequence uint32, client, server netip.AddrPort) (uid uint32, err error) {
 	native, network := binary.NativeEndian, binary.BigEndian
 	if len(reply) < headerSize+4 || native.Uint32(reply[8:]) != sequence {
 		return 0, errors.New("the kernel's reply is to something else")

@@ -5,9 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"strings"
 	"sync"
-	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -177,13 +175,16 @@ func TestLookupOfManyAtOnce(t *testing.T) {
 	mustBeRoot(t)
 	server := open(t, "127.0.0.1:0")
 	const users, each = 8, 50
+	var f Finder
 	var all sync.WaitGroup
 	for i := range users {
 		all.Go(func() {
 			as(t, 1000+i, func() {
 				for range each {
 					client := connect(t, socket(t, unix.AF_INET, 0), anyPort, server)
-					want(t, client, server, uint32(1000+i))
+					if uid, err := f.Lookup(client, server); int(uid) != 1000+i || err != nil {
+						t.Errorf("got user %d, %v, want %d", uid, err, 1000+i)
+					}
 				}
 			})
 		})
@@ -191,65 +192,9 @@ func TestLookupOfManyAtOnce(t *testing.T) {
 	all.Wait()
 }
 
-// P6: without a free file descriptor there is no answer.
-func TestLookupWithoutFiles(t *testing.T) {
-	if _, err := exchange(nil); err == nil {
-		t.Error("an answer to nothing")
-	}
-	var before unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &before); err != nil {
-		t.Fatal(err)
-	}
-	server := open(t, "127.0.0.1:0")
-	client := connect(t, socket(t, unix.AF_INET, 0), anyPort, server)
-	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 3, Max: before.Max}); err != nil {
-		t.Fatal(err)
-	}
-	_, err := Lookup(client, server)
-	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &before); err != nil {
-		t.Fatal(err)
-	}
-	if !errors.Is(err, syscall.EMFILE) {
-		t.Errorf("got %v, want %v", err, syscall.EMFILE)
-	}
-	want(t, client, server, uint32(os.Geteuid()))
-}
-
-// P6: a reply of another process than the kernel is none. Only with CAP_NET_ADMIN can it
-// be sent.
-func TestReceiveFromAnotherProcess(t *testing.T) {
-	t.Parallel()
-	mustBeRoot(t)
-	var sockets [2]int
-	for i := range sockets {
-		fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_SOCK_DIAG)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer unix.Close(fd)
-		if err := unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
-			t.Fatal(err)
-		}
-		sockets[i] = fd
-	}
-	to, err := unix.Getsockname(sockets[0])
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := unix.Sendto(sockets[1], reply(testClient, testServer, nil), 0, to); err != nil {
-		t.Fatal(err)
-	}
-	if got, err := receive(sockets[0]); err == nil || !strings.Contains(err.Error(), "not from the kernel") {
-		t.Errorf("got %x, %v", got, err)
-	}
-	if got, err := receive(sockets[0]); !errors.Is(err, unix.EAGAIN) {
-		t.Errorf("without a reply: got %x, %v, want %v", got, err, unix.EAGAIN)
-	}
-}
-
 func TestVerify(t *testing.T) {
 	t.Parallel()
-	if err := Verify(); err != nil {
+	if err := new(Finder).Verify(); err != nil {
 		t.Error(err)
 	}
 }
@@ -271,19 +216,20 @@ func TestIdentify(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	ctx := Identify(t.Context(), conn)
+	var f Finder
+	ctx := f.Identify(t.Context(), conn)
 	client.Close()
 	if uid, err := UID(ctx); int(uid) != os.Geteuid() || err != nil {
 		t.Errorf("got user %d, %v", uid, err)
 	}
-	if uid, err := UID(Identify(t.Context(), conn)); err == nil {
+	if uid, err := UID(f.Identify(t.Context(), conn)); err == nil {
 		t.Errorf("of a closed client: got user %d", uid)
 	}
 	if uid, err := UID(t.Context()); err == nil {
 		t.Errorf("of no connection: got user %d", uid)
 	}
 	pipe, _ := net.Pipe()
-	if uid, err := UID(Identify(t.Context(), pipe)); err == nil {
+	if uid, err := UID(f.Identify(t.Context(), pipe)); err == nil {
 		t.Errorf("of a pipe: got user %d", uid)
 	}
 }

@@ -12,6 +12,7 @@ import (
 
 const (
 	testUID   = 1000
+	sequence  = 7
 	testInode = 4711
 )
 
@@ -98,7 +99,7 @@ func TestParseRefuses(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			uid, err := parse(tt.reply, testClient, testServer)
+			uid, err := parse(tt.reply, sequence, testClient, testServer)
 			if err == nil || !strings.Contains(err.Error(), tt.want) || uid != 0 {
 				t.Errorf("got %d, %v, want an error with %q", uid, err, tt.want)
 			}
@@ -122,7 +123,7 @@ func TestParse(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			r := reply(netip.MustParseAddrPort(tt.replyClient), netip.MustParseAddrPort(tt.replyServer), nil)
-			uid, err := parse(r[:len(r)+tt.attributes], netip.MustParseAddrPort(tt.client), netip.MustParseAddrPort(tt.server))
+			uid, err := parse(r[:len(r)+tt.attributes], sequence, netip.MustParseAddrPort(tt.client), netip.MustParseAddrPort(tt.server))
 			if uid != testUID || err != nil {
 				t.Errorf("got %d, %v, want %d", uid, err, testUID)
 			}
@@ -135,7 +136,7 @@ func FuzzParse(f *testing.F) {
 	f.Add(reply(testClient, testServer, nil))
 	f.Add(reply(testServer, testClient, nil))
 	f.Fuzz(func(t *testing.T, m []byte) {
-		if _, err := parse(m, testClient, testServer); err != nil {
+		if _, err := parse(m, sequence, testClient, testServer); err != nil {
 			return
 		}
 		same := func(want []byte, from, to int) bool { return bytes.Equal(m[from:to], want[from:to]) }

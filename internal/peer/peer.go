@@ -13,6 +13,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"sync"
 )
 
 // errUnknown is the answer for a connection that Identify has not seen.
@@ -26,12 +27,18 @@ type owner struct {
 	err error
 }
 
+// Finder asks the kernel. The zero value is ready to use. It is safe for concurrent use.
+type Finder struct {
+	mu     sync.Mutex // guards kernel
+	kernel kernel
+}
+
 // Identify is the ConnContext of an http.Server whose handlers call UID. It looks the
 // client up once per connection, when that is accepted: a socket keeps its owner, however
 // many requests come over it.
-func Identify(ctx context.Context, conn net.Conn) context.Context {
+func (f *Finder) Identify(ctx context.Context, conn net.Conn) context.Context {
 	var found owner
-	found.uid, found.err = Lookup(address(conn.RemoteAddr()), address(conn.LocalAddr()))
+	found.uid, found.err = f.Lookup(address(conn.RemoteAddr()), address(conn.LocalAddr()))
 	return context.WithValue(ctx, ownerKey{}, found)
 }
 
@@ -47,7 +54,7 @@ func UID(ctx context.Context) (uint32, error) {
 
 // Verify looks up a connection of this process with itself. An error means that Lookup
 // will find nobody on this kernel.
-func Verify() error {
+func (f *Finder) Verify() error {
 	ln, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
 		return err
@@ -58,7 +65,7 @@ func Verify() error {
 		return err
 	}
 	defer conn.Close()
-	uid, err := Lookup(address(conn.LocalAddr()), address(conn.RemoteAddr()))
+	uid, err := f.Lookup(address(conn.LocalAddr()), address(conn.RemoteAddr()))
 	if err == nil && int(uid) != os.Geteuid() {
 		return fmt.Errorf("the kernel says that a socket of user id %d is that of %d", os.Geteuid(), uid)
 	}
