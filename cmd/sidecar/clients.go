@@ -25,9 +25,9 @@ func newClients(cfg *config.Config, log *slog.Logger) (clients server.Clients, i
 	err = finder.Verify()
 	switch {
 	case err != nil && cfg.AllowedUIDs != nil:
-		return server.Clients{}, nil, fmt.Errorf("--allowed-uids (SIDECAR_ALLOWED_UIDS): the kernel does not say which user a client is: %w: this needs Linux with inet_diag, which gVisor lacks; elsewhere unset it, and keep containers out with a secret path or an authorization token", err)
+		return server.Clients{}, nil, fmt.Errorf("--allowed-uids (SIDECAR_ALLOWED_UIDS): this kernel does not say which user a client is: %w: unset it, and keep containers out with a secret path or an authorization token", err)
 	case err != nil:
-		log.Warn("access log without user ids: the kernel does not say which user a client is", "error", err.Error())
+		log.Warn("access log without user ids: this kernel does not say which user a client is", "error", err.Error())
 	}
 	clients.UID = peer.UID
 	if cfg.AllowedUIDs != nil {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
 
 	"golang.org/x/sync/errgroup"
 
@@ -48,11 +49,13 @@ func (l listeners) serve(ctx context.Context, g *errgroup.Group, handlers handle
 		return listen.Serve(ctx, l.admin, handlers.admin, listen.NewLimit(listen.AdminConnections), nil, log)
 	})
 	limit := listen.NewLimit(listen.CredentialsConnections)
-	for _, ln := range append(l.loopback, l.ecs...) {
-		g.Go(func() error { return listen.Serve(ctx, ln, handlers.container, limit, identify, log) })
-	}
-	for _, ln := range l.imds {
-		g.Go(func() error { return listen.Serve(ctx, ln, handlers.instance, limit, identify, log) })
+	for _, endpoint := range []struct {
+		listeners []net.Listener
+		handler   http.Handler
+	}{{l.loopback, handlers.container}, {l.ecs, handlers.container}, {l.imds, handlers.instance}} {
+		for _, ln := range endpoint.listeners {
+			g.Go(func() error { return listen.Serve(ctx, ln, endpoint.handler, limit, identify, log) })
+		}
 	}
 }
 

@@ -189,7 +189,7 @@ func TestAllowedUIDsWithoutSocketDiagnosis(t *testing.T) {
 	w := newWorld(t)
 	w.publish(t)
 	status, output := outcome(command(t, w.environment("SIDECAR_ALLOWED_UIDS=0,"+strconv.Itoa(os.Getuid()+1))))
-	if status != 1 || !strings.Contains(output, "--allowed-uids (SIDECAR_ALLOWED_UIDS): the kernel does not say which user a client is: socket: protocol not supported") {
+	if status != 1 || !strings.Contains(output, "--allowed-uids (SIDECAR_ALLOWED_UIDS): this kernel does not say which user a client is: asking the kernel: protocol not supported") {
 		t.Errorf("exit status %d: %s", status, output)
 	}
 	p := start(t, w.environment("SIDECAR_ACCESS_LOG=true"))
@@ -216,11 +216,11 @@ func TestAllowedUIDsWhenTheKernelStopsAnswering(t *testing.T) {
 			t.Errorf("before %v: got %d %s", errno, status, body)
 		}
 		send.set(errno)
-		if status, body := askOnce(t, url); status != 403 || !strings.Contains(body, "sendto: "+errno.Error()) {
+		if status, body := askOnce(t, url); status != 403 || !strings.Contains(body, "asking the kernel: "+errno.Error()) {
 			t.Errorf("with %v: got %d %s", errno, status, body)
 		}
 		socket.set(errno) // it tries with a new one
-		if status, body := askOnce(t, url); status != 403 || !strings.Contains(body, "socket: "+errno.Error()) {
+		if status, body := askOnce(t, url); status != 403 || !strings.Contains(body, "asking the kernel: "+errno.Error()) {
 			t.Errorf("with %v for sockets: got %d %s", errno, status, body)
 		}
 		send.set(nil)
@@ -269,8 +269,8 @@ func TestAccessLogOfTheProcess(t *testing.T) {
 		t.Errorf("exit status %d", status)
 	}
 	for _, want := range []string{
-		`"msg":"requests","endpoint":"` + p.endpoint + `","user_agent":"Go-http-client/1.1","status":200,"count":3,"uid":1000`,
-		`"msg":"requests","endpoint":"` + p.endpoint + `","user_agent":"Go-http-client/1.1","status":404,"count":1,"uid":1001`,
+		`"msg":"requests","endpoint":"` + p.endpoint + `","uid":1000,"user_agent":"Go-http-client/1.1","status":200,"count":3`,
+		`"msg":"requests","endpoint":"` + p.endpoint + `","uid":1001,"user_agent":"Go-http-client/1.1","status":404,"count":1`,
 	} {
 		if !strings.Contains(p.log(), want) {
 			t.Errorf("the log lacks %s", want)

@@ -52,6 +52,7 @@ const (
 
 // setting is a row of the table.
 type setting struct {
+	_           [0]func() // not comparable: the binary would have a function of 2 KiB for each length of a list
 	key         key
 	flag        string // without dashes; "": none
 	variables   string // separated by spaces; the first that is not empty counts

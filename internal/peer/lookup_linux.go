@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"os"
 
 	"golang.org/x/sys/unix"
 )
@@ -36,7 +35,7 @@ const (
 // kernel answers anything else, Lookup returns an error: closed sockets would be those of
 // user 0.
 func (f *Finder) Lookup(client, server netip.AddrPort) (uid uint32, err error) {
-	if !client.IsValid() || !server.IsValid() || client.Addr().BitLen() != server.Addr().BitLen() {
+	if !client.IsValid() || !server.IsValid() || client.Addr().Is4() != server.Addr().Is4() {
 		return 0, errors.New("not a TCP connection")
 	}
 	f.mu.Lock()
@@ -47,7 +46,7 @@ func (f *Finder) Lookup(client, server netip.AddrPort) (uid uint32, err error) {
 	}
 	if err != nil {
 		f.kernel.hangUp()
-		return 0, err
+		return 0, fmt.Errorf("asking the kernel: %w", err)
 	}
 	return uid, nil
 }
@@ -67,18 +66,18 @@ func (k *kernel) ask(client, server netip.AddrPort) (reply []byte, err error) {
 	if !k.isOpen {
 		k.fd, err = unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_SOCK_DIAG)
 		if err != nil {
-			return nil, os.NewSyscallError("socket", err)
+			return nil, err
 		}
 		k.isOpen = true
 	}
 	k.sequence++
 	if err := unix.Sendto(k.fd, request(k.sequence, client, server), 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
-		return nil, os.NewSyscallError("sendto", err)
+		return nil, err
 	}
 	reply = make([]byte, 256)
 	n, from, err := unix.Recvfrom(k.fd, reply, unix.MSG_DONTWAIT)
 	if err != nil {
-		return nil, os.NewSyscallError("recvfrom", err)
+		return nil, err
 	}
 	// A process with CAP_NET_ADMIN can write to the socket as well.
 	if sender, ok := from.(*unix.SockaddrNetlink); !ok || sender.Pid != 0 {
@@ -98,31 +97,24 @@ func (k *kernel) hangUp() {
 // request returns the message that asks for the client's socket.
 func request(sequence uint32, client, server netip.AddrPort) []byte {
 	native, network := binary.NativeEndian, binary.BigEndian
-	m := make([]byte, 0, requestSize)
-	m = native.AppendUint32(m, requestSize)
-	m = native.AppendUint16(m, unix.SOCK_DIAG_BY_FAMILY)
-	m = native.AppendUint16(m, unix.NLM_F_REQUEST)
-	m = native.AppendUint32(m, sequence)
-	m = native.AppendUint32(m, 0) // the kernel
-	family := byte(unix.AF_INET)  // which also finds sockets of AF_INET6 that speak IPv4, as Java's
+	var m [requestSize]byte
+	native.PutUint32(m[0:], requestSize)
+	native.PutUint16(m[4:], unix.SOCK_DIAG_BY_FAMILY)
+	native.PutUint16(m[6:], unix.NLM_F_REQUEST)
+	native.PutUint32(m[8:], sequence)
+	m[16] = unix.AF_INET // which also finds sockets of AF_INET6 that speak IPv4, as Java's
 	if client.Addr().Is6() {
-		family = unix.AF_INET6
+		m[16] = unix.AF_INET6
 	}
-	m = append(m, family, unix.IPPROTO_TCP, 0, 0) // with no attributes in the reply
-	m = native.AppendUint32(m, 1<<established)
-	m = network.AppendUint16(m, client.Port())
-	m = network.AppendUint16(m, server.Port())
-	m = appendAddr(m, client.Addr())
-	m = appendAddr(m, server.Addr())
-	m = native.AppendUint32(m, loopback)
-	return native.AppendUint64(m, ^uint64(0)) // INET_DIAG_NOCOOKIE: whichever socket it is
-}
-
-// appendAddr appends an address, with zeros up to the size of one of IPv6.
-func appendAddr(m []byte, addr netip.Addr) []byte {
-	var field [16]byte
-	copy(field[:], addr.AsSlice())
-	return append(m, field[:]...)
+	m[17] = unix.IPPROTO_TCP
+	native.PutUint32(m[20:], 1<<established)
+	network.PutUint16(m[24:], client.Port())
+	network.PutUint16(m[26:], server.Port())
+	copy(m[28:44], client.Addr().AsSlice())
+	copy(m[44:60], server.Addr().AsSlice())
+	native.PutUint32(m[60:], loopback)
+	native.PutUint64(m[64:], ^uint64(0)) // INET_DIAG_NOCOOKIE: whichever socket it is
+	return m[:]
 }
 
 // parse returns the owner of the client's socket that a reply is about, or an error if it
@@ -130,17 +122,17 @@ func appendAddr(m []byte, addr netip.Addr) []byte {
 func parse(reply []byte, sequence uint32, client, server netip.AddrPort) (uid uint32, err error) {
 	native, network := binary.NativeEndian, binary.BigEndian
 	if len(reply) < headerSize+4 || native.Uint32(reply[8:]) != sequence {
-		return 0, errors.New("the kernel's reply is to something else")
+		return 0, errors.New("the reply is to something else")
 	}
 	if native.Uint16(reply[4:]) == unix.NLMSG_ERROR {
 		errno := unix.Errno(-int32(native.Uint32(reply[headerSize:])))
 		if errno == unix.ENOENT { // also if the kernel has no tcp_diag
-			return 0, errors.New("the kernel knows no such socket")
+			return 0, errors.New("there is no such socket")
 		}
-		return 0, os.NewSyscallError("sock_diag", errno)
+		return 0, errno
 	}
 	if native.Uint16(reply[4:]) != unix.SOCK_DIAG_BY_FAMILY || len(reply) < replySize {
-		return 0, errors.New("the kernel's reply is no socket")
+		return 0, errors.New("the reply is no socket")
 	}
 	m := reply[headerSize:]
 	family, state := m[0], m[1]
@@ -151,7 +143,7 @@ func parse(reply []byte, sequence uint32, client, server netip.AddrPort) (uid ui
 	case source != client || destination != server:
 		// If there is no such connection the kernel offers whoever listens at the
 		// client's address.
-		return 0, errors.New("the kernel's reply is another socket")
+		return 0, errors.New("the reply is another socket")
 	case state != established:
 		return 0, fmt.Errorf("the client's socket is in state %d, which is not established", state)
 	case inode == 0:

@@ -38,7 +38,7 @@ type Finder struct {
 // many requests come over it.
 func (f *Finder) Identify(ctx context.Context, conn net.Conn) context.Context {
 	var found owner
-	found.uid, found.err = f.Lookup(address(conn.RemoteAddr()), address(conn.LocalAddr()))
+	found.uid, found.err = f.find(conn.RemoteAddr(), conn.LocalAddr())
 	return context.WithValue(ctx, ownerKey{}, found)
 }
 
@@ -65,11 +65,15 @@ func (f *Finder) Verify() error {
 		return err
 	}
 	defer conn.Close()
-	uid, err := f.Lookup(address(conn.LocalAddr()), address(conn.RemoteAddr()))
+	uid, err := f.find(conn.LocalAddr(), conn.RemoteAddr())
 	if err == nil && int(uid) != os.Geteuid() {
 		return fmt.Errorf("the kernel says that a socket of user id %d is that of %d", os.Geteuid(), uid)
 	}
 	return err
+}
+
+func (f *Finder) find(client, server net.Addr) (uid uint32, err error) {
+	return f.Lookup(address(client), address(server))
 }
 
 // address returns a TCP endpoint, the zero AddrPort if addr is none. An IPv4 address in

@@ -1,12 +1,9 @@
 package server
 
 import (
-	"cmp"
 	"context"
 	"log/slog"
-	"maps"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 )
@@ -32,41 +29,50 @@ type AccessLog struct {
 	begun chan struct{} // receives with the first request of a period
 
 	mu sync.Mutex // guards the fields below
-	// counts has the requests of this period.
-	counts map[access]int
+	// lines has the requests of this period, in the order of the first of each kind. There
+	// are too few for a map.
+	lines  []line
 	others int // requests that would have needed more lines
+}
+
+// line is a kind of request, and how many there were.
+type line struct {
+	access
+	count int
 }
 
 // access is what a line of the access log says of a request.
 type access struct {
 	endpoint string
-	uid      uint32
-	known    bool // whether uid is
-	agent    string
+	uid      any    // a uint32, or nil: not known
+	agent    string // printable
 	status   int
 }
 
 // NewAccessLog returns an AccessLog that writes to log.
 func NewAccessLog(log *slog.Logger) *AccessLog {
-	return &AccessLog{log: log, begun: make(chan struct{}, 1), counts: make(map[access]int)}
+	return &AccessLog{log: log, begun: make(chan struct{}, 1)}
 }
 
 // add counts a request.
 func (l *AccessLog) add(a access) {
-	a.agent = printable(a.agent)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if len(l.counts) == 0 {
+	if i := slices.IndexFunc(l.lines, func(counted line) bool { return counted.access == a }); i >= 0 {
+		l.lines[i].count++
+		return
+	}
+	switch len(l.lines) {
+	case accessLines:
+		l.others++
+		return
+	case 0:
 		select {
 		case l.begun <- struct{}{}:
 		default:
 		}
 	}
-	if _, counted := l.counts[a]; !counted && len(l.counts) >= accessLines {
-		l.others++
-		return
-	}
-	l.counts[a]++
+	l.lines = append(l.lines, line{a, 1})
 }
 
 // printable returns the first bytes of a User-Agent, with a question mark for what is not
@@ -108,21 +114,13 @@ func (l *AccessLog) Flush() {
 		return
 	}
 	l.mu.Lock()
-	counts, others := l.counts, l.others
-	l.counts, l.others = make(map[access]int), 0
+	lines, others := l.lines, l.others
+	l.lines, l.others = nil, 0
 	l.mu.Unlock()
-	for _, a := range slices.SortedFunc(maps.Keys(counts), compareAccess) {
-		attributes := []any{"endpoint", a.endpoint, "user_agent", a.agent, "status", a.status, "count", counts[a]}
-		if a.known {
-			attributes = append(attributes, "uid", a.uid)
-		}
-		l.log.Info("requests", attributes...)
+	for _, a := range lines {
+		l.log.Info("requests", "endpoint", a.endpoint, "uid", a.uid, "user_agent", a.agent, "status", a.status, "count", a.count)
 	}
 	if others > 0 {
 		l.log.Info("other requests", "count", others)
 	}
-}
-
-func compareAccess(a, b access) int {
-	return cmp.Or(strings.Compare(a.endpoint, b.endpoint), cmp.Compare(a.uid, b.uid), strings.Compare(a.agent, b.agent), cmp.Compare(a.status, b.status))
 }

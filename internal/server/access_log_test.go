@@ -113,11 +113,11 @@ func TestAccessLog(t *testing.T) {
 		time.Sleep(1)
 		synctest.Wait()
 		out.check(t, "after a minute",
-			`1 requests, 127.0.0.1:9911 by user unknown with "curl": 403`,
 			`3 requests, 127.0.0.1:9911 by user 1000 with "aws-sdk-go/1.8.13": 200`,
 			`1 requests, 127.0.0.1:9911 by user 1000 with "curl": 200`,
 			`1 requests, 127.0.0.1:9911 by user 1000 with "curl": 404`,
-			`1 requests, 127.0.0.1:9911 by user 1001 with "curl": 403`)
+			`1 requests, 127.0.0.1:9911 by user 1001 with "curl": 403`,
+			`1 requests, 127.0.0.1:9911 by user unknown with "curl": 403`)
 		time.Sleep(time.Hour)
 		synctest.Wait()
 		out.check(t, "an hour without requests")

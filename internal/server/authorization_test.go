@@ -55,7 +55,7 @@ func TestAuthorizationOnTheWire(t *testing.T) {
 			if tt.token != "" {
 				a = NewAuthorization(tt.token)
 			}
-			got := rawhttp.Exchange(t, serve(t, newEndpoint(always(sample()), a)), "GET /v1/credentials HTTP/1.1\nHost: localhost"+tt.headers)
+			got := rawhttp.Exchange(t, serve(t, newContainer(always(sample()), a)), "GET /v1/credentials HTTP/1.1\nHost: localhost"+tt.headers)
 			checkFraming(t, got)
 			if got.Status != tt.want {
 				t.Fatalf("got %d, want %d", got.Status, tt.want)

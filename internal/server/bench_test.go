@@ -19,7 +19,7 @@ const mostAllocations = 4
 func kilobyte() (*endpoint, []byte) {
 	c := sample()
 	c.SessionToken = strings.Repeat("t", 1024-len(golden)+len(c.SessionToken))
-	return newEndpoint(always(c), nil), ContainerCredentials(testRole)(c)
+	return newContainer(always(c), nil), ContainerCredentials(testRole)(c)
 }
 
 // bare is a handler that writes body.

@@ -22,7 +22,7 @@ type Clients struct {
 }
 
 // check returns why the client of r may not ask, nil if it may.
-func (c Clients) check(r *http.Request) *refusal {
+func (c *Clients) check(r *http.Request) *refusal {
 	if c.Allowed == nil {
 		return nil
 	}
@@ -37,22 +37,20 @@ func (c Clients) check(r *http.Request) *refusal {
 	return &refusal{reason: "uid", status: http.StatusForbidden, code: "UserNotAllowed", message: message}
 }
 
-// logged returns an h whose requests are in the access log, if there is one.
-func (c Clients) logged(h http.Handler) http.Handler {
-	if c.Log == nil {
-		return h
+// logged is an endpoint whose requests are in the access log of its clients.
+type logged struct{ *endpoint }
+
+func (e logged) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	answer := &statusWriter{ResponseWriter: w, status: http.StatusOK}
+	e.endpoint.ServeHTTP(answer, r)
+	request := access{status: answer.status, agent: printable(r.UserAgent())}
+	if addr, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok {
+		request.endpoint = addr.String()
 	}
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		answer := &statusWriter{ResponseWriter: w, status: http.StatusOK}
-		h.ServeHTTP(answer, r)
-		line := access{status: answer.status, agent: r.UserAgent()}
-		if addr, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok {
-			line.endpoint = addr.String()
-		}
-		uid, err := c.UID(r.Context())
-		line.uid, line.known = uid, err == nil
-		c.Log.add(line)
-	})
+	if uid, err := e.clients.UID(r.Context()); err == nil {
+		request.uid = uid
+	}
+	e.clients.Log.add(request)
 }
 
 // statusWriter is a ResponseWriter that knows the status of the answer.

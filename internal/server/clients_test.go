@@ -21,7 +21,7 @@ func userIs(uid uint32, err error, allowed ...uint32) Clients {
 // is not known is none of them. Who is refused learns nothing else.
 func TestClients(t *testing.T) {
 	t.Parallel()
-	unknown := errors.New("the kernel knows no such socket")
+	unknown := errors.New("there is no such socket")
 	tests := []struct {
 		name    string
 		clients Clients

@@ -21,13 +21,7 @@ type ContainerGuard struct {
 // them. It never answers with an error while provider has credentials.
 func NewContainerEndpoint(access ContainerGuard, clients Clients, render Renderer, provider Provider, log *slog.Logger, metrics *Metrics) http.Handler {
 	fail := failJSON(metrics)
-	return clients.logged(&endpoint{
-		clients: clients,
-		guard:   &access,
-		content: newDocument(render, provider, fail, log, metrics),
-		fail:    fail,
-		metrics: metrics,
-	})
+	return newEndpoint(&access, newDocument(render, provider, fail, log, metrics), &clients, fail, metrics)
 }
 
 func (g *ContainerGuard) check(r *http.Request) *refusal {

@@ -25,7 +25,7 @@ func TestAnswerOnTheWire(t *testing.T) {
 		t.Run(addr, func(t *testing.T) {
 			t.Parallel()
 			ln := openListener(t, addr)
-			serveOn(t, ln, newEndpoint(always(sample()), nil), slog.New(slog.DiscardHandler))
+			serveOn(t, ln, newContainer(always(sample()), nil), slog.New(slog.DiscardHandler))
 			got := rawhttp.Exchange(t, ln.Addr().String(),
 				"GET /v1/credentials HTTP/1.1\nHost: "+ln.Addr().String()+"\nAccept-Encoding: gzip, deflate")
 			if got.Status != http.StatusOK || got.Body != golden {
@@ -54,7 +54,7 @@ func TestAnswerOnTheWire(t *testing.T) {
 
 func TestRequests(t *testing.T) {
 	t.Parallel()
-	e := newEndpoint(always(sample()), nil)
+	e := newContainer(always(sample()), nil)
 	addr := serve(t, e)
 	tests := []struct {
 		name    string
@@ -139,7 +139,7 @@ func TestRequests(t *testing.T) {
 // net/http rejects these requests on its own: the endpoint never sees them.
 func TestMalformedRequests(t *testing.T) {
 	t.Parallel()
-	e := newEndpoint(always(sample()), nil)
+	e := newContainer(always(sample()), nil)
 	addr := serve(t, e)
 	tests := []struct {
 		name    string
@@ -174,7 +174,7 @@ func TestMalformedRequests(t *testing.T) {
 // Go follows redirects, all other clients fail on one.
 func TestNeverRedirects(t *testing.T) {
 	t.Parallel()
-	addr := serve(t, newEndpoint(always(sample()), nil))
+	addr := serve(t, newContainer(always(sample()), nil))
 	runs := regexp.MustCompile("/+")
 	segments := []string{"", "/", "//", "/.", "/..", "/v1", "/v1/", "/credentials", "/credentials/", "/%2e", "/%2F"}
 	for _, first := range segments {
@@ -225,7 +225,7 @@ func TestHead(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			addr := serve(t, newEndpoint(tt.provider, nil))
+			addr := serve(t, newContainer(tt.provider, nil))
 			get := rawhttp.Exchange(t, addr, "GET "+tt.path+" HTTP/1.1\nHost: localhost")
 			head := rawhttp.Exchange(t, addr, "HEAD "+tt.path+" HTTP/1.1\nHost: localhost")
 			if head.Status != tt.want || get.Status != tt.want || head.Body != "" {
@@ -244,7 +244,7 @@ func TestHead(t *testing.T) {
 // sender.
 func TestKeepAlive(t *testing.T) {
 	t.Parallel()
-	conn := rawhttp.Dial(t, serve(t, newEndpoint(always(sample()), nil)))
+	conn := rawhttp.Dial(t, serve(t, newContainer(always(sample()), nil)))
 	replies := bufio.NewReader(conn)
 	for _, tt := range []struct {
 		request string

@@ -64,7 +64,7 @@ func TestConcurrentRequests(t *testing.T) {
 		defer mu.Unlock()
 		return current, nil
 	})
-	e := newEndpoint(provider, nil)
+	e := newContainer(provider, nil)
 	render := ContainerCredentials(testRole)
 	other := sample()
 	other.SessionToken = "other"
@@ -123,7 +123,7 @@ func TestLongSessionTokenIsNotChunked(t *testing.T) {
 	t.Parallel()
 	c := sample()
 	c.SessionToken = strings.Repeat("t", 6<<10)
-	got := rawhttp.Exchange(t, serve(t, newEndpoint(always(c), nil)), "GET /v1/credentials HTTP/1.1\nHost: localhost\nAccept-Encoding: gzip")
+	got := rawhttp.Exchange(t, serve(t, newContainer(always(c), nil)), "GET /v1/credentials HTTP/1.1\nHost: localhost\nAccept-Encoding: gzip")
 	checkFraming(t, got)
 	if want := strings.Replace(golden, sample().SessionToken, c.SessionToken, 1); got.Status != http.StatusOK || got.Body != want {
 		t.Errorf("got %d %s", got.Status, got.Body)

@@ -27,14 +27,24 @@ type Provider interface {
 
 // endpoint passes on the requests that its guard does not refuse.
 type endpoint struct {
-	clients Clients
+	clients *Clients
 	guard   guard
 	content http.Handler
 	fail    failer
 	metrics *Metrics
 }
 
-// guard says who may ask.
+// newEndpoint returns the handler of an endpoint, whose requests are in the access log of
+// clients if there is one.
+func newEndpoint(guard guard, content http.Handler, clients *Clients, fail failer, metrics *Metrics) http.Handler {
+	e := &endpoint{guard: guard, content: content, clients: clients, fail: fail, metrics: metrics}
+	if clients.Log != nil {
+		return logged{e}
+	}
+	return e
+}
+
+// guard says what may be asked.
 type guard interface {
 	// check returns why r is refused, nil if it is not.
 	check(r *http.Request) *refusal

@@ -80,7 +80,7 @@ func agentOf(t *testing.T, head string) string {
 // A request counts by its User-Agent, and a refused one does not.
 func TestRequestsCountByFamily(t *testing.T) {
 	t.Parallel()
-	e := newEndpoint(always(sample()), nil)
+	e := newContainer(always(sample()), nil)
 	addr := serve(t, e)
 	for _, request := range []string{
 		"GET /v1/credentials HTTP/1.1\nHost: localhost\nUser-Agent: aws-sdk-go/1.12.48 (go1.26.8; linux; amd64)",

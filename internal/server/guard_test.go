@@ -16,7 +16,7 @@ import (
 func TestSigns(t *testing.T) {
 	t.Parallel()
 	const relay, browser, honest = "403 ForwardedRequest", "403 BrowserRequest", "200"
-	addr := serve(t, newEndpoint(always(sample()), nil))
+	addr := serve(t, newContainer(always(sample()), nil))
 	tests := []struct {
 		name string
 		want string
@@ -108,7 +108,7 @@ func TestNothingIsAnsweredBehindARefusal(t *testing.T) {
 		good   = "GET /v1/credentials HTTP/1.1\nHost: localhost\nAuthorization: right"
 		behind = "GET /latest/meta-data/iam/security-credentials/app HTTP/1.1\nHost: localhost"
 	)
-	container := serve(t, newEndpoint(always(sample()), NewAuthorization("right")))
+	container := serve(t, newContainer(always(sample()), NewAuthorization("right")))
 	instance := serve(t, newInstance(Instance{Role: testRole, V1: true}, always(sample())))
 	for _, tt := range []struct {
 		name          string
@@ -176,7 +176,7 @@ func TestOrderOfChecks(t *testing.T) {
 		}
 		t.Run(strings.Join(parts, ","), func(t *testing.T) {
 			t.Parallel()
-			e := newEndpoint(always(sample()), NewAuthorization("right"))
+			e := newContainer(always(sample()), NewAuthorization("right"))
 			host, relay, browser, path, method, authorization := parts[0], parts[1], parts[2], parts[3], parts[4], parts[5]
 			got := rawhttp.Exchange(t, serve(t, e), method+" "+path+" HTTP/1.1\nHost: "+host+"\n"+relay+"\n"+browser+"\n"+authorization)
 			if got.Status != want {

@@ -97,7 +97,7 @@ func (f *failure) ErrorCode() string    { return f.code }
 func (f *failure) ErrorMessage() string { return f.message }
 
 // newEndpoint returns a container credentials endpoint at testPath with its own metrics.
-func newEndpoint(provider Provider, authorization *Authorization) *endpoint {
+func newContainer(provider Provider, authorization *Authorization) *endpoint {
 	return NewContainerEndpoint(ContainerGuard{Path: testPath, Authorization: authorization}, Clients{}, ContainerCredentials(testRole),
 		provider, slog.New(slog.DiscardHandler), NewMetrics(prometheus.NewRegistry())).(*endpoint)
 }

@@ -38,7 +38,7 @@ func TestHold(t *testing.T) {
 				case tt.arrival > 0:
 					time.AfterFunc(tt.arrival, func() { close(p.ready) })
 				}
-				e := newEndpoint(p, nil)
+				e := newContainer(p, nil)
 				got, elapsed := call(t.Context(), e)
 				if got.Code != tt.status || elapsed != tt.want {
 					t.Errorf("got %d after %v, want %d after %v", got.Code, elapsed, tt.status, tt.want)
@@ -57,7 +57,7 @@ func TestUnavailable(t *testing.T) {
 	provider := providerFunc(func(context.Context) (aws.Credentials, error) {
 		return aws.Credentials{}, &failure{"AccessDenied", `not "authorized" for role/app`}
 	})
-	got := rawhttp.Exchange(t, serve(t, newEndpoint(provider, nil)), "GET /v1/credentials HTTP/1.1\nHost: localhost")
+	got := rawhttp.Exchange(t, serve(t, newContainer(provider, nil)), "GET /v1/credentials HTTP/1.1\nHost: localhost")
 	checkFraming(t, got)
 	want := `{"code":"CredentialsUnavailable","message":"AccessDenied: not \"authorized\" for role/app"}`
 	if got.Status != http.StatusServiceUnavailable || got.Body != want {
@@ -75,7 +75,7 @@ func TestNoHoldAfterExpiry(t *testing.T) {
 		expired := providerFunc(func(context.Context) (aws.Credentials, error) {
 			return aws.Credentials{}, &failure{"timeout", "STS does not answer"}
 		})
-		if got, elapsed := call(t.Context(), newEndpoint(expired, nil)); got.Code != http.StatusServiceUnavailable || elapsed != 0 {
+		if got, elapsed := call(t.Context(), newContainer(expired, nil)); got.Code != http.StatusServiceUnavailable || elapsed != 0 {
 			t.Errorf("got %d after %v, want 503 at once", got.Code, elapsed)
 		}
 	})
@@ -87,7 +87,7 @@ func TestCanceledRequest(t *testing.T) {
 		canceled, cancel := context.WithCancel(t.Context())
 		cancel()
 		p := &pending{make(chan struct{}), &failure{"token", "none yet"}}
-		e := newEndpoint(p, nil)
+		e := newContainer(p, nil)
 		if got, elapsed := call(canceled, e); got.Code != http.StatusServiceUnavailable || elapsed != 0 {
 			t.Errorf("without credentials: got %d after %v, want 503 at once", got.Code, elapsed)
 		}
@@ -102,7 +102,7 @@ func TestCanceledRequest(t *testing.T) {
 func TestRefusedRequestIsNotHeld(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &pending{make(chan struct{}), &failure{"AccessDenied", "role/app"}}
-		got, elapsed := call(t.Context(), newEndpoint(p, NewAuthorization("right")))
+		got, elapsed := call(t.Context(), newContainer(p, NewAuthorization("right")))
 		if got.Code != http.StatusUnauthorized || elapsed != 0 || strings.Contains(got.Body.String(), "role/app") {
 			t.Errorf("got %d after %v: %s", got.Code, elapsed, got.Body)
 		}
@@ -130,7 +130,7 @@ func TestHeldRequestIsAnswered(t *testing.T) {
 		<-held
 		close(ready)
 	}()
-	if got := rawhttp.Exchange(t, serve(t, newEndpoint(provider, nil)), "GET /v1/credentials HTTP/1.1\nHost: localhost"); got.Body != golden {
+	if got := rawhttp.Exchange(t, serve(t, newContainer(provider, nil)), "GET /v1/credentials HTTP/1.1\nHost: localhost"); got.Body != golden {
 		t.Errorf("got %d %s", got.Status, got.Body)
 	}
 }

@@ -25,7 +25,7 @@ func NewInstanceEndpoint(instance Instance, clients Clients, provider Provider, 
 	pages := instance.pages(provider, fail, log, metrics)
 	pages[sessionPath] = sessions
 	imds := &imds{pages: pages, sessions: sessions, v1: instance.V1, metrics: metrics}
-	return clients.logged(&endpoint{clients: clients, guard: imds, content: imds, fail: fail, metrics: metrics})
+	return newEndpoint(imds, imds, &clients, fail, metrics)
 }
 
 // imds is both the guard and the content of the instance metadata endpoint.

@@ -15,7 +15,7 @@ import (
 func TestRecordedAttacks(t *testing.T) {
 	t.Parallel()
 	const metadata = "/latest/meta-data/iam/security-credentials/app"
-	container := serve(t, newEndpoint(always(sample()), nil))
+	container := serve(t, newContainer(always(sample()), nil))
 	instance := serve(t, newInstance(Instance{Role: testRole, V1: true}, always(sample())))
 	for _, tt := range []struct {
 		name    string

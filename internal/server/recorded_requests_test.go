@@ -27,7 +27,7 @@ func TestRecordedRequestsPass(t *testing.T) {
 		t.Fatal(err)
 	}
 	role := arn.ARN{Partition: "aws", Service: "iam", AccountID: "111122223333", Resource: "role/sidecar"}
-	container := newEndpoint(always(sample()), nil)
+	container := newContainer(always(sample()), nil)
 	ln := openListener(t, "127.0.0.1:0")
 	instance := newInstance(Instance{Role: role, Region: "eu-west-1", V1: true}, always(sample()))
 	serveOn(t, listen.WithoutHost(ln), at("169.254.169.254", instance), slog.New(slog.DiscardHandler))

@@ -37,7 +37,7 @@ func TestSDK(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			addr := serve(t, newEndpoint(tt.provider, NewAuthorization("right")))
+			addr := serve(t, newContainer(tt.provider, NewAuthorization("right")))
 			transport := new(http.Transport)
 			t.Cleanup(transport.CloseIdleConnections)
 			client := endpointcreds.New("http://"+addr+tt.path, func(o *endpointcreds.Options) {
