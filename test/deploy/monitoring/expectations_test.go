@@ -62,12 +62,12 @@ func expectations() map[string]expectation {
 		pod      = []string{"pod"}
 		all      = []string{"good", "renewing", "denied", "outage", "stale", "refusing"}
 		served   = []string{"good", "renewing", "outage", "stale", "refusing"}
-		reasons  = slices.Collect(maps.Keys(badRequests()))
+		reasons  = append(slices.Collect(maps.Keys(badRequests())), "uid") // for which no request is refused
 		results  = []string{"success", "AccessDenied", "other", "network"}
 		statuses = []string{"200", "400", "401", "403", "404", "405", "503"}
 	)
 	var refusing []string
-	for _, reason := range reasons {
+	for reason := range badRequests() {
 		refusing = append(refusing, "refusing "+reason)
 	}
 	return map[string]expectation{
@@ -93,6 +93,7 @@ func expectations() map[string]expectation {
 		"Fleet: Refused requests, by reason":     series([]string{"reason"}, reasons...),
 		"Fleet: Requests, by status":             series([]string{"code"}, statuses...),
 		"Fleet: Metadata requests, by version":   series([]string{"version"}, "1", "2"),
+		"Fleet: Requests, by SDK":                series([]string{"sdk"}, "go"),
 		"Fleet: Versions":                        series([]string{"version"}, "(devel)"),
 
 		"Workload: Credentials: time left":          series(pod, all...),
