@@ -2,6 +2,7 @@ package main
 
 import (
 	"maps"
+	"os/exec"
 	"slices"
 	"strings"
 	"testing"
@@ -12,8 +13,9 @@ import (
 func TestFaultAccept(t *testing.T) {
 	var failures func() map[int]int
 	var p *process
-	setup{before: func(f *fault) {
-		failures = failAccepts(t)
+	var launch func(*exec.Cmd) *process
+	setup{launch: func(_ *testing.T, cmd *exec.Cmd) *process { return launch(cmd) }, before: func(f *fault) {
+		launch, failures = failAccepts(t)
 		f.environment = []string{"SIDECAR_ECS_LISTEN=127.0.0.1:0", "SIDECAR_IMDS_LISTEN=127.0.0.1:0"}
 	}}.faultTest(t, func(f *fault) {
 		p = f.p

@@ -85,6 +85,12 @@ func start(t *testing.T, environment []string) *process {
 func launch(t *testing.T, cmd *exec.Cmd) *process {
 	t.Helper()
 	running, err := harness.Start(cmd)
+	return launched(t, cmd, running, err)
+}
+
+// launched returns the process of a command that was started.
+func launched(t *testing.T, cmd *exec.Cmd, running *harness.Process, err error) *process {
+	t.Helper()
 	if err != nil {
 		t.Fatal(err)
 	}

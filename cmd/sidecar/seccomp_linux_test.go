@@ -4,6 +4,7 @@ import (
 	"errors"
 	"maps"
 	"os"
+	"os/exec"
 	"runtime"
 	"sync"
 	"syscall"
@@ -11,6 +12,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"irsa-sidecar/test/harness"
 )
 
 // acceptErrors are errors of accept(2) on Linux that package net returns to its caller.
@@ -38,13 +41,13 @@ type (
 	}
 )
 
-// failAccepts makes every second accept(2) on a listener fail in processes that the test
-// starts later. It returns a function that returns how many failed, by file descriptor.
-func failAccepts(t *testing.T) (failures func() map[int]int) {
+// failAccepts makes every second accept(2) on a listener fail in processes that start
+// starts. It also returns a function that returns how many failed, by file descriptor.
+func failAccepts(t *testing.T) (start func(*exec.Cmd) *process, failures func() map[int]int) {
 	t.Helper()
 	var mu sync.Mutex
 	calls, counts := map[int]int{}, map[int]int{}
-	intercept(t, []uint32{unix.SYS_ACCEPT4}, func(call seccompNotification) (done func(), failure error) {
+	start = intercept(t, []uint32{unix.SYS_ACCEPT4}, func(call seccompNotification) (done func(), failure error) {
 		listener := int(call.arguments[0])
 		n := calls[listener]
 		if n%2 != 0 {
@@ -57,41 +60,38 @@ func failAccepts(t *testing.T) (failures func() map[int]int) {
 			counts[listener]++
 		}, acceptErrors[n/2%len(acceptErrors)]
 	})
-	return func() map[int]int {
+	return start, func() map[int]int {
 		mu.Lock()
 		defer mu.Unlock()
 		return maps.Clone(counts)
 	}
 }
 
-// failLookups makes processes that the test starts later fail when they ask the kernel whose
-// a connection is: with what socket returns when they open a socket for that, and with what
-// send returns when they send a request, if that is not nil.
-func failLookups(t *testing.T, socket, send func() error) {
-	t.Helper()
-	const requestSize = 72 // that of no other request over netlink
-	intercept(t, []uint32{unix.SYS_SOCKET, unix.SYS_SENDTO}, func(call seccompNotification) (done func(), failure error) {
-		done = func() {}
-		switch {
-		case call.syscall == unix.SYS_SOCKET && call.arguments[0] == unix.AF_NETLINK && call.arguments[2] == unix.NETLINK_SOCK_DIAG:
-			return done, socket()
-		case call.syscall == unix.SYS_SENDTO && call.arguments[2] == requestSize:
-			return done, send()
-		}
-		return done, nil
-	})
-}
-
 // intercept has decide choose the error of each system call with one of those numbers, nil for none,
-// in processes that the test starts later. It calls the function that decide returns when
+// in processes that start starts later, and returns start. It calls the function that decide returns when
 // that has come about.
 //
 // A filter of seccomp(2) lets the test decide the result of these system calls, with
 // SECCOMP_RET_USER_NOTIF. It applies to one thread and to the processes which that starts.
-func intercept(t *testing.T, numbers []uint32, decide func(seccompNotification) (done func(), failure error)) {
+// The test itself is on another one: it would wait for itself in such a system call.
+func intercept(t *testing.T, numbers []uint32, decide func(seccompNotification) (done func(), failure error)) (start func(*exec.Cmd) *process) {
 	t.Helper()
-	runtime.LockOSThread() // forever: the thread exits with the test, and never runs other goroutines
-	fd, err := notify(numbers)
+	filtered := make(chan func())
+	go func() {
+		runtime.LockOSThread() // forever: the thread exits with the goroutine
+		for f := range filtered {
+			f()
+		}
+	}()
+	t.Cleanup(func() { close(filtered) })
+	run := func(f func()) {
+		done := make(chan struct{})
+		filtered <- func() { defer close(done); f() }
+		<-done
+	}
+	var fd int
+	var err error
+	run(func() { fd, err = notify(numbers) })
 	if err != nil && os.Getuid() != 0 {
 		t.Skipf("no seccomp notifications for user id %d: %v", os.Getuid(), err)
 	}
@@ -110,6 +110,12 @@ func intercept(t *testing.T, numbers []uint32, decide func(seccompNotification) 
 		<-stopped
 		unix.Close(fd)
 	})
+	return func(cmd *exec.Cmd) *process {
+		var running *harness.Process
+		var err error
+		run(func() { running, err = harness.Start(cmd) })
+		return launched(t, cmd, running, err)
+	}
 }
 
 // reply makes one system call fail, or continue.

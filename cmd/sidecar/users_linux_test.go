@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,8 +10,6 @@ import (
 	"sync"
 	"syscall"
 	"testing"
-
-	"golang.org/x/sys/unix"
 )
 
 const (
@@ -179,82 +176,6 @@ func TestAllowedUIDsUnderLoad(t *testing.T) {
 		})
 	}
 	all.Wait()
-}
-
-// P6, P7: where the kernel does not answer, as that of gVisor, the sidecar does not start
-// with allowed users, and says why.
-func TestAllowedUIDsWithoutSocketDiagnosis(t *testing.T) {
-	t.Parallel()
-	failLookups(t, func() error { return unix.EPROTONOSUPPORT }, func() error { return nil })
-	w := newWorld(t)
-	w.publish(t)
-	status, output := outcome(command(t, w.environment("SIDECAR_ALLOWED_UIDS=0,"+strconv.Itoa(os.Getuid()+1))))
-	if status != 1 || !strings.Contains(output, "--allowed-uids (SIDECAR_ALLOWED_UIDS): this kernel does not say which user a client is: asking the kernel: protocol not supported") {
-		t.Errorf("exit status %d: %s", status, output)
-	}
-	p := start(t, w.environment("SIDECAR_ACCESS_LOG=true"))
-	p.waitForLog(t, "access log without user ids")
-	p.waitForLog(t, "credentials refreshed")
-	if status, body := get(t, "http://"+p.endpoint+"/v1/credentials"); status != 200 {
-		t.Errorf("with the access log alone: got %d %s", status, body)
-	}
-}
-
-// P6: once the kernel no longer answers, nobody gets credentials, not even who got them
-// before on another connection; and everybody does who may when it answers again.
-func TestAllowedUIDsWhenTheKernelStopsAnswering(t *testing.T) {
-	t.Parallel()
-	var socket, send errnoBox
-	failLookups(t, socket.get, send.get)
-	w := newWorld(t)
-	w.publish(t)
-	p := start(t, w.environment("SIDECAR_ALLOWED_UIDS=4242")) // and its own
-	p.waitForLog(t, "credentials refreshed")
-	url := "http://" + p.endpoint + "/v1/credentials"
-	for _, errno := range []unix.Errno{unix.EMFILE, unix.ENFILE, unix.ENOBUFS, unix.ENOMEM, unix.EACCES, unix.EPERM, unix.EAFNOSUPPORT} {
-		if status, body := askOnce(t, url); status != 200 {
-			t.Errorf("before %v: got %d %s", errno, status, body)
-		}
-		send.set(errno)
-		if status, body := askOnce(t, url); status != 403 || !strings.Contains(body, "asking the kernel: "+errno.Error()) {
-			t.Errorf("with %v: got %d %s", errno, status, body)
-		}
-		socket.set(errno) // it tries with a new one
-		if status, body := askOnce(t, url); status != 403 || !strings.Contains(body, "asking the kernel: "+errno.Error()) {
-			t.Errorf("with %v for sockets: got %d %s", errno, status, body)
-		}
-		send.set(nil)
-		socket.set(nil)
-	}
-}
-
-// askOnce sends a request over a new connection and returns the answer.
-func askOnce(t *testing.T, url string) (status int, body string) {
-	t.Helper()
-	r, err := http.NewRequest(http.MethodGet, url, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.Close = true
-	return do(t, r)
-}
-
-// errnoBox holds an error. It is safe for concurrent use.
-type errnoBox struct {
-	mu  sync.Mutex
-	err error // mu guards it
-}
-
-func (b *errnoBox) set(err error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.err = err
-}
-
-func (b *errnoBox) get() error {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.err
 }
 
 // P6: the access log has the user and the User-Agent, also of the last requests before the

@@ -85,6 +85,7 @@ func TestParseRefuses(t *testing.T) {
 		{"another family", reply(other("[::ffff:127.0.0.1]:50000"), other("[::ffff:127.0.0.1]:9911"), func(m []byte) { m[16] = unix.AF_UNIX }), "another socket"},
 		{"a listener", reply(testClient, other("0.0.0.0:0"), func(m []byte) { m[17] = 10 }), "another socket"},
 		{"no owner", reply(testClient, testServer, set(84, 0)), "no owner"},
+		{"no owner, as a closed socket", reply(testClient, testServer, func(m []byte) { set(80, 0)(m); set(84, 0)(m) }), "no owner"},
 		{"SYN_SENT", state(2), "state 2"},
 		{"SYN_RECV", state(3), "state 3"},
 		{"FIN_WAIT1", state(4), "state 4"},
