@@ -62,12 +62,12 @@ func expectations() map[string]expectation {
 		pod      = []string{"pod"}
 		all      = []string{"good", "renewing", "denied", "outage", "stale", "refusing"}
 		served   = []string{"good", "renewing", "outage", "stale", "refusing"}
-		reasons  = append(slices.Collect(maps.Keys(badRequests())), "uid") // for which no request is refused
+		reasons  = slices.Collect(maps.Keys(badRequests()))
 		results  = []string{"success", "AccessDenied", "other", "network"}
 		statuses = []string{"200", "400", "401", "403", "404", "405", "503"}
 	)
 	var refusing []string
-	for reason := range badRequests() {
+	for _, reason := range reasons {
 		refusing = append(refusing, "refusing "+reason)
 	}
 	return map[string]expectation{
