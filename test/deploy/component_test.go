@@ -57,6 +57,7 @@ func checkPod(t *testing.T, pod *core.PodTemplateSpec) {
 		"SIDECAR_SESSION_POLICY_ARNS": "metadata.annotations['irsa-sidecar/session-policy-arns']",
 		"SIDECAR_LOG_LEVEL":           "metadata.annotations['irsa-sidecar/log-level']",
 		"SIDECAR_ZONE":                "metadata.annotations['irsa-sidecar/zone']",
+		"SIDECAR_ALLOWED_UIDS":        "metadata.annotations['irsa-sidecar/allowed-uids']",
 	}
 	if got := environment(sidecar); sidecar.Name != "irsa-sidecar" || sidecar.Image != "an/image:v1" || !maps.Equal(got, want) {
 		t.Errorf("the first init container is %s with image %s and variables %v", sidecar.Name, sidecar.Image, got)
