@@ -138,6 +138,9 @@ func TestWarnings(t *testing.T) {
 	client := func(name, variables string) string {
 		return "{name: " + name + ", image: none, env: [{name: AWS_CONTAINER_CREDENTIALS_FULL_URI, value: x}" + variables + "]}"
 	}
+	as := func(uid, container string) string {
+		return strings.TrimSuffix(container, "}") + ", securityContext: {runAsUser: " + uid + "}}"
+	}
 	plain := initContainers(sidecarWith(""))
 	for _, tt := range []struct {
 		name, label, annotations, containers, spec string
@@ -156,6 +159,16 @@ func TestWarnings(t *testing.T) {
 			", " + client("two", region+`, {name: AWS_ACCESS_KEY_ID, valueFrom: {secretKeyRef: {name: a, key: a}}}, {name: AWS_WEB_IDENTITY_TOKEN_FILE, value: a}, {name: AWS_ROLE_ARN, value: a}, {name: AWS_CONTAINER_CREDENTIALS_RELATIVE_URI, value: a}`), plain, []string{
 			"variables take precedence over the sidecar in container app (AWS_PROFILE), two (AWS_ACCESS_KEY_ID, AWS_WEB_IDENTITY_TOKEN_FILE, AWS_CONTAINER_CREDENTIALS_RELATIVE_URI): remove them, or the application may use other credentials"}},
 		{"relative URI with the ECS endpoint", "true", ecsOnly, client("app", region+`, {name: AWS_CONTAINER_CREDENTIALS_RELATIVE_URI, value: a}`), initContainers(linkLocal + ", " + sidecarWith(bothListeners)), nil},
+		{"allowed users", "true", `irsa-sidecar/allowed-uids: "1000,1002"`, as("1000", client("app", region)) + ", " + as("1001", "{name: two, image: none}"), plain, []string{
+			"container two does not have AWS_CONTAINER_CREDENTIALS_FULL_URI"}},
+		{"allowed users, of the pod", "true", `irsa-sidecar/allowed-uids: "1000"`, client("app", region), plain + "\n  securityContext: {runAsUser: 1000}", nil},
+		{"allowed users by hand", "true", "", client("app", region), initContainers(sidecarWith(`{name: SIDECAR_ALLOWED_UIDS, value: "1000"}`)), []string{
+			"only some user ids may have credentials, but that of container app is its image's: set securityContext.runAsUser"}},
+		{"the image's user", "true", `irsa-sidecar/allowed-uids: "1000"`, client("app", region) + ", " + as("1001", client("two", region)), plain, []string{
+			"only some user ids may have credentials, but that of container app is its image's: set securityContext.runAsUser"}},
+		{"a neighbour with the application's user", "true", `irsa-sidecar/allowed-uids: "1001,1000"`, as("1000", client("app", region)) + ", " + as("1000", "{name: two, image: none}"), plain, []string{
+			"container two does not have AWS_CONTAINER_CREDENTIALS_FULL_URI",
+			"container two does not ask for credentials, but has a user id that may have them: give it another one with securityContext.runAsUser"}},
 		{"no label", "", "", client("app", region), plain, []string{
 			`the pod has a sidecar, but not the label irsa-sidecar/inject: "true": set it, so that the guard compares the role with the service account's`}},
 	} {

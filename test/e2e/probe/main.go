@@ -1,9 +1,10 @@
 //go:build linux
 
 // Command probe sends one GET request, through a chosen interface or from a chosen
-// address, and prints the response.
+// address, and prints the response. Or it relays connections, as a mesh's proxy does.
 //
 //	probe [-interface NAME] [-from ADDRESS] URL
+//	probe -relay :PORT ADDRESS:PORT
 //
 // It follows no redirect and uses no proxy. It exits with status 1 if there is no response.
 package main
@@ -26,14 +27,43 @@ const timeout = 3 * time.Second
 func main() {
 	device := flag.String("interface", "", "send only through this interface")
 	from := flag.String("from", "", "source address")
+	listen := flag.String("relay", "", "relay connections to this address")
 	flag.Parse()
 	if flag.NArg() != 1 {
 		flag.Usage()
 		os.Exit(2)
 	}
-	if err := probe(flag.Arg(0), *device, *from); err != nil {
+	work := func() error { return probe(flag.Arg(0), *device, *from) }
+	if *listen != "" {
+		work = func() error { return relay(*listen, flag.Arg(0)) }
+	}
+	if err := work(); err != nil {
 		fmt.Fprintf(os.Stderr, "probe: %v\n", err)
 		os.Exit(1)
+	}
+}
+
+// relay connects every client of address with to.
+func relay(address, to string) error {
+	ln, err := net.Listen("tcp", address)
+	if err != nil {
+		return err
+	}
+	for {
+		client, err := ln.Accept()
+		if err != nil {
+			return err
+		}
+		go func() {
+			defer client.Close()
+			server, err := net.DialTimeout("tcp", to, timeout)
+			if err != nil {
+				return
+			}
+			defer server.Close()
+			go io.Copy(server, client)
+			io.Copy(client, server)
+		}()
 	}
 }
 
