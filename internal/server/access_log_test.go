@@ -107,10 +107,10 @@ func TestAccessLog(t *testing.T) {
 		send(visit{"/canary-path?canary-query", "curl", 1000, nil})
 		send(visit{testPath, "curl", 1001, nil})
 		send(visit{testPath, "curl", 0, errors.New("gone")})
-		time.Sleep(15*time.Second - 1)
+		time.Sleep(15*time.Second - time.Nanosecond)
 		synctest.Wait()
 		out.check(t, "within the minute")
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		synctest.Wait()
 		out.check(t, "after a minute",
 			`3 requests, 127.0.0.1:9911 by user 1000 with "aws-sdk-go/1.8.13": 200`,
