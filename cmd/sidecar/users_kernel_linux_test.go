@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -38,7 +39,11 @@ func TestAllowedUIDsWithoutSocketDiagnosis(t *testing.T) {
 	w := newWorld(t)
 	w.publish(t)
 	p := start(command(t, w.environment("SIDECAR_ALLOWED_UIDS=0,"+strconv.Itoa(os.Getuid()+1))))
-	<-p.Exited()
+	select {
+	case <-p.Exited():
+	case <-time.After(20 * time.Second):
+		t.Fatal("the sidecar runs")
+	}
 	if status, output := p.State().ExitCode(), p.log(); status != 1 || !strings.Contains(output, "--allowed-uids (SIDECAR_ALLOWED_UIDS): this kernel does not say which user a client is: asking the kernel: protocol not supported") {
 		t.Errorf("exit status %d: %s", status, output)
 	}
