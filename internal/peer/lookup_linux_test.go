@@ -50,7 +50,7 @@ func TestLookup(t *testing.T) {
 }
 
 // P6: four connections with the same ports, and two with the same addresses as well, in
-// another namespace or bound to another interface, are told apart.
+// another namespace or bound to another interface, are distinguished.
 func TestLookupOfEqualPorts(t *testing.T) {
 	t.Parallel()
 	mustBeRoot(t)

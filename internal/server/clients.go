@@ -17,7 +17,7 @@ type Clients struct {
 	// Allowed are the user ids that may ask; nil: all, and those that are not known.
 	Allowed []uint32
 
-	// Log is told of every request; nil: none.
+	// Log counts every request; nil: none.
 	Log *AccessLog
 }
 
