@@ -27,12 +27,12 @@ func (c *Clients) check(r *http.Request) *refusal {
 		return nil
 	}
 	uid, err := c.UID(r.Context())
-	message := fmt.Sprintf("user id %d may not have the credentials: add it to the sidecar's SIDECAR_ALLOWED_UIDS, or have the container run as a user id that is there (runAsUser)", uid)
-	switch {
-	case err != nil:
-		message = "SIDECAR_ALLOWED_UIDS is set, and the kernel does not say whose this connection is: " + err.Error()
-	case slices.Contains(c.Allowed, uid):
+	if err == nil && slices.Contains(c.Allowed, uid) {
 		return nil
+	}
+	message := fmt.Sprintf("user id %d may not have the credentials: add it to the sidecar's SIDECAR_ALLOWED_UIDS, or have the container run as a user id that is there (runAsUser)", uid)
+	if err != nil {
+		message = "SIDECAR_ALLOWED_UIDS is set, and the kernel does not say whose this connection is: " + err.Error()
 	}
 	return &refusal{reason: "uid", status: http.StatusForbidden, code: "UserNotAllowed", message: message}
 }
