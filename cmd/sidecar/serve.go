@@ -38,7 +38,6 @@ func serve(ctx context.Context, cfg *config.Config, log *slog.Logger, written *l
 	g.Go(func() error { return refresher.Run(gctx) })
 	g.Go(func() error { return watcher.Watch(gctx, refresher.Wake) })
 	listeners.serve(gctx, g, handlers, identify, log)
-	g.Go(func() error { return clients.Log.Run(gctx) })
 	err = g.Wait()
 	clients.Log.Flush() // with what was answered last
 	if err != nil {

@@ -9,7 +9,6 @@ package peer
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"net/netip"
 	"os"
@@ -37,7 +36,7 @@ type Finder struct {
 // client up once per connection, when that is accepted: a socket keeps its owner, however
 // many requests come over it.
 func (f *Finder) Identify(ctx context.Context, conn net.Conn) context.Context {
-	var found owner
+	found := new(owner)
 	found.uid, found.err = f.find(conn.RemoteAddr(), conn.LocalAddr())
 	return context.WithValue(ctx, ownerKey{}, found)
 }
@@ -45,7 +44,7 @@ func (f *Finder) Identify(ctx context.Context, conn net.Conn) context.Context {
 // UID returns the user id of the client of the connection that ctx belongs to. It is that
 // in the user namespace of this process. Whatever is not certain is an error.
 func UID(ctx context.Context) (uint32, error) {
-	found, ok := ctx.Value(ownerKey{}).(owner)
+	found, ok := ctx.Value(ownerKey{}).(*owner)
 	if !ok {
 		return 0, errUnknown
 	}
@@ -67,7 +66,7 @@ func (f *Finder) Verify() error {
 	defer conn.Close()
 	uid, err := f.find(conn.LocalAddr(), conn.RemoteAddr())
 	if err == nil && int(uid) != os.Geteuid() {
-		return fmt.Errorf("the kernel says that a socket of user id %d is that of %d", os.Geteuid(), uid)
+		return errors.New("it names another user")
 	}
 	return err
 }

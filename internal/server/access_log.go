@@ -1,9 +1,7 @@
 package server
 
 import (
-	"context"
 	"log/slog"
-	"slices"
 	"sync"
 	"time"
 )
@@ -20,13 +18,11 @@ const (
 	longestAgent = 100
 )
 
-// AccessLog counts requests by who sent them, and writes the counts to a log once a
-// minute, if there are any. It has nothing of a request but its User-Agent: path, query
-// and headers may be secrets. It is safe for concurrent use. Of the nil *AccessLog, Run and
-// Flush do nothing.
+// AccessLog counts requests by who sent them, and writes the counts to a log a minute after
+// the first, so that nothing runs while nobody asks. It has nothing of a request but its
+// User-Agent: path, query and headers may be secrets. It is safe for concurrent use.
 type AccessLog struct {
-	log   *slog.Logger
-	begun chan struct{} // receives with the first request of a period
+	log *slog.Logger
 
 	mu sync.Mutex // guards the fields below
 	// lines has the requests of this period, in the order of the first of each kind. There
@@ -51,26 +47,25 @@ type access struct {
 
 // NewAccessLog returns an AccessLog that writes to log.
 func NewAccessLog(log *slog.Logger) *AccessLog {
-	return &AccessLog{log: log, begun: make(chan struct{}, 1)}
+	return &AccessLog{log: log}
 }
 
 // add counts a request.
 func (l *AccessLog) add(a access) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if i := slices.IndexFunc(l.lines, func(counted line) bool { return counted.access == a }); i >= 0 {
-		l.lines[i].count++
-		return
+	for i := range l.lines {
+		if l.lines[i].access == a {
+			l.lines[i].count++
+			return
+		}
 	}
 	switch len(l.lines) {
 	case accessLines:
 		l.others++
 		return
 	case 0:
-		select {
-		case l.begun <- struct{}{}:
-		default:
-		}
+		time.AfterFunc(accessPeriod, l.Flush)
 	}
 	l.lines = append(l.lines, line{a, 1})
 }
@@ -87,28 +82,8 @@ func printable(agent string) string {
 	return string(clean)
 }
 
-// Run writes the counts a minute after the first request of each period, so that nothing
-// runs while nobody asks, until ctx is done. What has not been written then, Flush writes.
-func (l *AccessLog) Run(ctx context.Context) error {
-	if l == nil {
-		return nil
-	}
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-l.begun:
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-time.After(accessPeriod):
-		}
-		l.Flush()
-	}
-}
-
-// Flush writes the counts of this period, and begins another one.
+// Flush writes the counts of this period, and begins another one. It must be called at the
+// end of the process, and does nothing with the nil *AccessLog.
 func (l *AccessLog) Flush() {
 	if l == nil {
 		return

@@ -95,9 +95,6 @@ func TestAccessLog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out journal
 		log := NewAccessLog(out.logger())
-		ctx, cancel := context.WithCancel(t.Context())
-		done := make(chan error, 1)
-		go func() { done <- log.Run(ctx) }()
 		send := visited(log, &out)
 		for range 3 {
 			send(visit{testPath, "aws-sdk-go/1.8.13", 1000, nil})
@@ -126,11 +123,6 @@ func TestAccessLog(t *testing.T) {
 		synctest.Wait()
 		out.check(t, "after a later minute", `1 requests, 127.0.0.1:9911 by user 1000 with "": 200`)
 		send(visit{testPath, "last", 1000, nil})
-		synctest.Wait()
-		cancel()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
 		log.Flush()
 		out.check(t, "at the end", `1 requests, 127.0.0.1:9911 by user 1000 with "last": 200`)
 	})

@@ -38,19 +38,19 @@ func (c *Clients) check(r *http.Request) *refusal {
 }
 
 // logged is an endpoint whose requests are in the access log of its clients.
-type logged struct{ *endpoint }
+type logged struct{ e *endpoint }
 
-func (e logged) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (l *logged) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	answer := &statusWriter{ResponseWriter: w, status: http.StatusOK}
-	e.endpoint.ServeHTTP(answer, r)
+	l.e.ServeHTTP(answer, r)
 	request := access{status: answer.status, agent: printable(r.UserAgent())}
 	if addr, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok {
 		request.endpoint = addr.String()
 	}
-	if uid, err := e.clients.UID(r.Context()); err == nil {
+	if uid, err := l.e.clients.UID(r.Context()); err == nil {
 		request.uid = uid
 	}
-	e.clients.Log.add(request)
+	l.e.clients.Log.add(request)
 }
 
 // statusWriter is a ResponseWriter that knows the status of the answer.

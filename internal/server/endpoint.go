@@ -39,7 +39,7 @@ type endpoint struct {
 func newEndpoint(guard guard, content http.Handler, clients *Clients, fail failer, metrics *Metrics) http.Handler {
 	e := &endpoint{guard: guard, content: content, clients: clients, fail: fail, metrics: metrics}
 	if clients.Log != nil {
-		return logged{e}
+		return &logged{e}
 	}
 	return e
 }
