@@ -233,3 +233,24 @@ func TestIdentify(t *testing.T) {
 		t.Errorf("of a pipe: got user %d", uid)
 	}
 }
+
+// P6: the client is identified, not this end of the connection.
+func TestIdentifyTheClient(t *testing.T) {
+	t.Parallel()
+	mustBeRoot(t)
+	ln, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	server := netip.MustParseAddrPort(ln.Addr().String())
+	as(t, 1000, func() { connect(t, socket(t, unix.AF_INET, 0), anyPort, server) })
+	conn, err := ln.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if uid, err := UID(new(Finder).Identify(t.Context(), conn)); uid != 1000 || err != nil {
+		t.Errorf("got user %d, %v, want 1000", uid, err)
+	}
+}
