@@ -16,16 +16,16 @@ import (
 // set of endpoints, either source, and a region that is set or the node's.
 func TestComponentAndPolicyAgree(t *testing.T) {
 	t.Parallel()
-	const podIdentity = ", irsa-sidecar/source: pod-identity"
+	const fromAgent = ", " + podIdentity
 	for _, tt := range []struct {
 		endpoints, annotations string
 		region                 string
 	}{
 		{region: "eu-west-1"},
 		{endpoints: "ecs", region: "eu-west-1"},
-		{endpoints: "imds", annotations: podIdentity, region: "eu-west-1"},
+		{endpoints: "imds", annotations: fromAgent, region: "eu-west-1"},
 		{endpoints: "ecs,imds"},
-		{annotations: podIdentity + ", irsa-sidecar/zone: eu-west-1a"},
+		{annotations: fromAgent + ", irsa-sidecar/zone: eu-west-1a"},
 	} {
 		t.Run(tt.endpoints+tt.annotations+tt.region, func(t *testing.T) {
 			t.Parallel()

@@ -90,32 +90,40 @@ func TestPodIdentity(t *testing.T) {
 	}
 }
 
+const (
+	podIdentity = "irsa-sidecar/source: pod-identity"
+
+	agentAccount = "apiVersion: v1\nkind: ServiceAccount\nmetadata: {name: agent, annotations: {" + podIdentity + ", eks.amazonaws.com/role-arn: \"" + roleA + "\"}}\n"
+)
+
 func TestGuardOfPodIdentity(t *testing.T) {
 	t.Parallel()
-	const annotation = "irsa-sidecar/source: pod-identity"
-	agentAccount := strings.Replace(accounts, "{name: a, annotations: {", "{name: agent, annotations: {"+annotation+", ", 1)
-	injected := newNamespace(t, "inject", "guard", privileged)
-	injected.apply(agentAccount)
-	injected.check(t, []admission{
-		{name: "injected by the pod's annotation", account: "default", label: "true", annotations: annotation, sidecar: true},
-		{name: "in place of the service account's role", label: "true", annotations: annotation, sidecar: true},
+	n := newNamespace(t, "inject", "guard", privileged)
+	n.apply(agentAccount)
+	n.check(t, []admission{
+		{name: "injected by the pod's annotation", account: "default", label: "true", annotations: podIdentity, sidecar: true},
+		{name: "in place of the service account's role", label: "true", annotations: podIdentity, sidecar: true},
 		{name: "injected by the service account's annotation", account: "agent", label: "true", sidecar: true},
 		{name: "the pod's annotation takes precedence", account: "agent", label: "true", annotations: "irsa-sidecar/source: web-identity", sidecar: true},
 		{name: "neither role nor source", account: "default", label: "true", refused: []string{"the sidecar has no role", "annotate with irsa-sidecar/source: pod-identity"}},
 		{name: "a duration", account: "agent", label: "true", annotations: "irsa-sidecar/duration: 30m", refused: []string{"annotation irsa-sidecar/duration is for a call to STS, which EKS Pod Identity does not make, so the sidecar would not start: remove the annotation"}},
-		{name: "a session policy", account: "default", label: "true", annotations: annotation + `, irsa-sidecar/session-policy-arns: "arn:aws:iam::aws:policy/A"`, refused: []string{"annotation irsa-sidecar/session-policy-arns is for a call to STS"}},
+		{name: "a session policy", account: "default", label: "true", annotations: podIdentity + `, irsa-sidecar/session-policy-arns: "arn:aws:iam::aws:policy/A"`, refused: []string{"annotation irsa-sidecar/session-policy-arns is for a call to STS"}},
 		{name: "its token in another container", account: "agent", label: "true", containers: "{name: app, image: none, volumeMounts: [{name: token, mountPath: /t}]}", spec: tokenVolume(standin.AgentAudience), refused: []string{"a token for STS or EKS Pod Identity is mounted in container app"}},
 		{name: "its token beside web identity", label: "true", containers: "{name: app, image: none, volumeMounts: [{name: token, mountPath: /t}]}", spec: tokenVolume(standin.AgentAudience), refused: []string{"a token for STS or EKS Pod Identity is mounted in container app"}},
 	})
-	alone := newNamespace(t, "guard", privileged)
-	alone.apply(agentAccount)
-	alone.check(t, []admission{
-		{name: "by hand, annotated", label: "true", annotations: annotation, spec: nativeSidecar(agentEnv), sidecar: true},
-		{name: "by hand, settled by a variable", label: "true", annotations: annotation, sidecar: true,
+}
+
+func TestGuardAloneOfPodIdentity(t *testing.T) {
+	t.Parallel()
+	n := newNamespace(t, "guard", privileged)
+	n.apply(agentAccount)
+	n.check(t, []admission{
+		{name: "by hand, annotated", label: "true", annotations: podIdentity, spec: nativeSidecar(agentEnv), sidecar: true},
+		{name: "by hand, settled by a variable", label: "true", annotations: podIdentity, sidecar: true,
 			spec: nativeSidecar(`, env: [{name: AWS_ROLE_ARN, value: "` + roleA + `"}, {name: SIDECAR_SOURCE, value: pod-identity}, {name: AWS_CONTAINER_CREDENTIALS_FULL_URI, value: x}]`)},
-		{name: "by hand, settled by a flag", label: "true", annotations: annotation, spec: nativeSidecar(agentEnv + `, args: [--source, pod-identity]`), sidecar: true},
+		{name: "by hand, settled by a flag", label: "true", annotations: podIdentity, spec: nativeSidecar(agentEnv + `, args: [--source, pod-identity]`), sidecar: true},
 		{name: "settled for web identity, without a role", label: "true", spec: nativeSidecar(agentEnv + `, args: [--source=web-identity]`), refused: []string{"the sidecar has no role"}},
-		{name: "annotated, but with a role", label: "true", annotations: annotation, spec: nativeSidecar(roleEnv), refused: []string{`the pod's annotation irsa-sidecar/source is "pod-identity", but the sidecar is set up for web identity: with deploy/component, set the annotation of the workload to the same`}},
+		{name: "annotated, but with a role", label: "true", annotations: podIdentity, spec: nativeSidecar(roleEnv), refused: []string{`the pod's annotation irsa-sidecar/source is "pod-identity", but the sidecar is set up for web identity: with deploy/component, set the annotation of the workload to the same`}},
 		{name: "annotated for web identity", label: "true", annotations: "irsa-sidecar/source: web-identity", spec: nativeSidecar(agentEnv), refused: []string{`irsa-sidecar/source is "web-identity", but the sidecar is set up for EKS Pod Identity`}},
 		{name: "annotated service account, sidecar with a role", account: "agent", label: "true", spec: nativeSidecar(roleEnv), refused: []string{`service account agent has the annotation irsa-sidecar/source: "pod-identity", but the sidecar is set up for web-identity`}},
 		{name: "annotated service account", account: "agent", label: "true", spec: nativeSidecar(agentEnv), sidecar: true},
