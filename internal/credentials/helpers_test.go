@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -47,10 +48,17 @@ func (l *loop) calls() []time.Time {
 // calls, which are counted from 0; a nil answer grants an hour.
 func start(t *testing.T, answer func(ctx context.Context, call int) (aws.Credentials, error)) *loop {
 	t.Helper()
+	return startWith(t, rand.Float64, answer)
+}
+
+// startWith does so with these random numbers.
+func startWith(t *testing.T, random func() float64, answer func(ctx context.Context, call int) (aws.Credentials, error)) *loop {
+	t.Helper()
 	l := &loop{answer: answer}
 	l.Refresher = NewRefresher(aws.CredentialsProviderFunc(l.provide), "STS", time.Hour, stsCodes(),
 		slog.New(slog.NewJSONHandler(&l.log, nil)), prometheus.NewRegistry())
 	l.now = func() time.Time { return time.Now().Add(time.Duration(l.skew.Load())).Round(0) }
+	l.random = random
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- l.Run(ctx) }()

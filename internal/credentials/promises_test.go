@@ -137,9 +137,10 @@ func (w *trial) checkRecovers() {
 
 // P5 STS is never called more often than the schedule and the back-off allow. After a
 // success the wait is at least half the lifetime; after the nth failure it is at least
-// half of 2ⁿ⁻¹ seconds, or half a minute if that is less. A changed token may shorten
-// the wait after a failure, and a forward jump of the wall clock any wait, but never to
-// less than five seconds after the last call.
+// half of 2ⁿ⁻¹ seconds, or half a minute if that is less. After a throttled answer that is not
+// the first, and while there is time, it is at least 7.5 s. A changed token may
+// shorten the wait after a failure, and a forward jump of the wall clock any wait, but never
+// to less than five seconds after the last call.
 //
 // checkSpacing is called when an attempt starts.
 func (w *trial) checkSpacing() {
@@ -147,17 +148,13 @@ func (w *trial) checkSpacing() {
 		return
 	}
 	latest := w.attempts[len(w.attempts)-1]
-	failures := 0
-	for _, a := range slices.Backward(w.attempts) {
-		if a.err == nil {
-			break
-		}
-		failures++
-	}
+	failures, throttled := w.inARow()
 	wait := time.Second << min(max(failures-1, 0), 6) / 2
 	wait = min(wait, 30*time.Second)
 	if failures == 0 {
 		wait = max(5*time.Second, min(latest.credentials.Expires.Sub(latest.wall), w.grantor.lifetime, longestPeriod)/2)
+	} else if latest.throttled() {
+		wait = w.throttledWait(latest, wait, throttled)
 	}
 	hurried := w.jumpedAhead || w.woken && failures > 0
 	w.jumpedAhead, w.woken = false, false
@@ -172,8 +169,32 @@ func (w *trial) checkSpacing() {
 		}
 	}
 	if since := time.Since(latest.finished); since < wait {
-		w.breaks("P5", "attempt %d came %v after the previous one and %d failures in a row, want at least %v", len(w.attempts)+1, since, failures, wait)
+		w.breaks("P5", "attempt %d came %v after the previous one and %d failures in a row, %d throttled, want at least %v", len(w.attempts)+1, since, failures, throttled, wait)
 	}
+}
+
+// throttledWait returns the shortest wait after the given throttled answer since the last
+// success, if wait is that after another failure.
+func (w *trial) throttledWait(latest attempt, wait time.Duration, throttled int) time.Duration {
+	if throttled == 1 || !w.best.Expires.After(latest.wall) {
+		return wait
+	}
+	return 7500 * time.Millisecond
+}
+
+// inARow returns how many failures there were since the last success, and how many throttled
+// answers are among them.
+func (w *trial) inARow() (failures, throttled int) {
+	for _, a := range slices.Backward(w.attempts) {
+		if a.err == nil {
+			break
+		}
+		failures++
+		if a.throttled() {
+			throttled++
+		}
+	}
+	return failures, throttled
 }
 
 // P6 No secret leaves except in the body of an authorized answer.

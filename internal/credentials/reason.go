@@ -10,6 +10,7 @@ import (
 const (
 	codeToken           = "token" // of an attempt that made no call to STS
 	codeTimeout         = "timeout"
+	codeThrottled       = "throttled"
 	codeInvalidResponse = "invalid_response"
 	codeOther           = "other"
 )

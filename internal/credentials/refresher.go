@@ -135,7 +135,7 @@ func notify(c chan<- struct{}) {
 // their last second. Only Run calls the provider.
 func (r *Refresher) Run(ctx context.Context) error {
 	var (
-		failures int
+		failures Failures
 		short    bool      // the log says that the credentials are short-lived
 		lastCall time.Time // the end of the last call that reached STS
 	)
@@ -154,7 +154,7 @@ func (r *Refresher) Run(ctx context.Context) error {
 		remaining := min(s.remaining(r.now()), r.lifetime)
 		var delay time.Duration
 		if why == nil {
-			failures = 0
+			failures = Failures{}
 			delay = RefreshDelay(remaining, r.random())
 			r.log.Info("credentials refreshed", "expiration", s.credentials.Expires.UTC(), "next_refresh_in", delay.Round(time.Second).String())
 			short = r.warnShort(remaining, short)
@@ -162,9 +162,8 @@ func (r *Refresher) Run(ctx context.Context) error {
 			// an hour away. Nobody waits for this: the credentials are published.
 			debug.FreeOSMemory()
 		} else {
-			failures++
-			delay = Backoff(failures, remaining, r.random())
-			r.logFailure(why, failures, remaining, delay)
+			failures, delay = failures.Add(why.code == codeThrottled, remaining, r.random())
+			r.logFailure(why, failures.InARow, remaining, delay)
 		}
 		r.wait(ctx, delay, lastCall.Add(minSpacing), why != nil)
 	}

@@ -56,6 +56,35 @@ func TestBackoffGrowsAndResetsOnSuccess(t *testing.T) {
 	})
 }
 
+// A throttled refresh gives way to those that have less time, and a new token ends that wait.
+func TestAThrottledRefreshGivesWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		random := func() float64 { return 0.81 } // its root is 0.9
+		l := startWith(t, random, func(ctx context.Context, call int) (aws.Credentials, error) {
+			if call == 0 {
+				return granted(time.Hour), nil
+			}
+			return aws.Credentials{}, newReason(codeThrottled, "Rate exceeded")
+		})
+		sleep(39 * time.Minute)
+		l.wantCalls(t, 2)
+		second := l.calls()[1]
+		remaining := l.calls()[0].Add(time.Hour).Sub(second)
+		given := time.Duration(0.9 * float64(remaining-lastTries))
+		sleep(time.Until(second.Add(given - time.Second)))
+		l.wantCalls(t, 2)
+		sleep(2 * time.Second)
+		l.wantCalls(t, 3)
+		l.Wake()
+		sleep(minSpacing)
+		l.wantCalls(t, 4)
+		sleep(time.Until(l.calls()[0].Add(time.Hour)))
+		if n := len(l.calls()); n < 15 || n > 25 {
+			t.Errorf("%d calls within the hour, want some 20", n)
+		}
+	})
+}
+
 func TestWakeBringsTheNextAttemptForward(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		good := false

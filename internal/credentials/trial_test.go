@@ -91,6 +91,11 @@ type attempt struct {
 // sent reports whether the attempt reached STS.
 func (a attempt) sent() bool { return a.err == nil || reasonFor(a.err, nil).code != codeToken }
 
+// throttled reports whether the attempt was throttled.
+func (a attempt) throttled() bool {
+	return a.err != nil && reasonFor(a.err, []string{codeThrottled}).code == codeThrottled
+}
+
 // newTrial starts a Refresher with hour-long credentials and random numbers from seed.
 // If late is true, there is no token yet.
 func newTrial(t *testing.T, g *grantor, seed uint64, late bool) *trial {

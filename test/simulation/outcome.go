@@ -15,12 +15,30 @@ type outcome struct {
 	calls   []int
 	lacking []int // started pods without credentials at that moment
 
-	erred       int           // pods that had credentials and lost them
-	firstErred  time.Duration // when the first pod lost them
+	losses                    // of all pods
+	of          []losses      // of each kind of pods
 	delayed     int           // pods that waited longer than longWait for their first credentials
 	longestWait time.Duration // for the first credentials
 	recovered   time.Duration // when the last pod without credentials got some
-	timeWithout time.Duration // total of all pods that had credentials and lost them
+}
+
+// losses are about the pods that had credentials and lost them.
+type losses struct {
+	erred       int           // how many
+	firstErred  time.Duration // when the first one lost them
+	timeWithout time.Duration // total
+	longest     time.Duration // without credentials
+}
+
+func (l *losses) record(p *pod, gap time.Duration) {
+	l.timeWithout += gap
+	l.longest = max(l.longest, gap)
+	if !p.erred {
+		l.erred++
+	}
+	if l.firstErred == 0 || p.expires < l.firstErred {
+		l.firstErred = p.expires
+	}
 }
 
 func newOutcome(s scenario) *outcome {
@@ -29,6 +47,7 @@ func newOutcome(s scenario) *outcome {
 		scenario: s,
 		calls:    make([]int, seconds),
 		lacking:  make([]int, seconds),
+		of:       make([]losses, len(s.mix)),
 	}
 }
 
@@ -53,14 +72,9 @@ func (o *outcome) recordGap(p *pod, end time.Duration) {
 		}
 		return
 	}
-	o.timeWithout += gap
-	if !p.erred {
-		p.erred = true
-		o.erred++
-	}
-	if o.firstErred == 0 || p.expires < o.firstErred {
-		o.firstErred = p.expires
-	}
+	o.losses.record(p, gap)
+	o.of[p.member].record(p, gap)
+	p.erred = true
 }
 
 // peak returns the highest number of calls in a second of s.

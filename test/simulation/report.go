@@ -26,7 +26,8 @@ func newReport(all outcomes) report {
 		fmt.Sprintf(lengthsText, count(all.lengths[0].pods)), lengthTable(all.lengths),
 		fmt.Sprintf(quotaRolloutText, defaultQuota), quotaRolloutTable(all.quotaRollouts),
 		quotaOutageText, troubleTable(all.quotaOutages, exhaustedColumn()), inOutage.markdown(),
-		fmt.Sprintf(scarcityText, count(podsPerCall)), troubleTable(all.scarcities),
+		fmt.Sprintf(scarcityText, count(podsPerCall)), scarcityTable(all.scarcities),
+		mixtureText, mixtureTable(all.mixtures),
 	}
 	for i, section := range sections {
 		sections[i] = strings.TrimSpace(section) + "\n"
@@ -77,9 +78,25 @@ one as the order of magnitude only.`
 **The one-hour outage under that quota.**`
 
 	scarcityText = `
-**An hour of scarcity.** Other callers leave one call a second for every %s pods.
-That is enough to renew each of them once in its hour, which takes 0.7 calls a second,
-and for the fixed schedule, which makes 0.9, but not for the sidecar, which makes 1.2.`
+### Scarcity
+
+In a fleet that has been running for long, other callers leave one call
+a second for every %s pods. That is enough to renew each of them once in its hour, which
+takes 0.7 calls a second, and for the fixed schedule, which makes 0.9, but not for the
+sidecar, which would make 1.2. *Offered* is the number of calls during the trouble,
+divided by how many STS would grant. *Pods in error* is for each of five seeds; offered
+and longest error are the worst of the five, the other figures are of the first.
+*back-off alone* is the sidecar with its back-off for other failures in place of the rule
+for throttling, *one long wait* with that rule for the first throttled answer only, and
+*evenly random* with that rule, but a first wait that is as often short as long.
+The *oracle* is the limit: nobody is refused, and whose credentials expire first is
+served first.`
+
+	mixtureText = `
+Scarcity in mixed fleets, for an hour, with one call a second for every 3,000 pods
+if half of them have an SDK that renews five minutes before the end; when it fails it makes
+three attempts at once and three more every ten seconds. And with one for every 2,500 pods
+if a tenth of the credentials live for 15 minutes, and the rest for an hour or twelve.`
 )
 
 // largest returns the last outcome of each schedule: those of the largest fleet.

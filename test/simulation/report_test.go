@@ -14,7 +14,7 @@ import (
 // TestReport checks that two runs produce the same bytes, and pictures that are
 // small and well-formed.
 func TestReport(t *testing.T) {
-	first, again := newReport(simulate(100, podsPerCall)), newReport(simulate(100, podsPerCall))
+	first, again := newReport(simulate(0, 100, podsPerCall)), newReport(simulate(0, 100, podsPerCall))
 	if first.tables != again.tables {
 		t.Errorf("two runs made different tables:\n%s\n%s", first.tables, again.tables)
 	}

@@ -1,6 +1,10 @@
 package main
 
-import "time"
+import (
+	"runtime"
+	"sync"
+	"time"
+)
 
 const (
 	// rolloutTime is how long a rollout takes to start all pods, however many.
@@ -17,12 +21,6 @@ const (
 
 	troubleStart = 14 * time.Hour // more than calmTime after the last pod has started
 	afterTrouble = 2 * time.Hour  // observed after the trouble
-
-	// podsPerCall is how many pods share one call a second while other callers use
-	// the rest of the account's quota. To renew the credentials of so many pods once
-	// in their hour takes 0.7 calls a second; the fixed schedule makes 0.9 and the
-	// sidecar 1.2.
-	podsPerCall = 2500
 )
 
 // rollout is a scenario in which all pods start within start.
@@ -30,13 +28,12 @@ func rollout(pods int, start time.Duration, quota int, length time.Duration) sce
 	return scenario{pods: pods, lifetime: time.Hour, start: start, quota: quota, length: length}
 }
 
-// troubled is a fleet that grew slowly, and for which STS then grants only left
-// calls a second for a time.
-func troubled(pods int, lifetime time.Duration, quota, left int, length time.Duration) scenario {
+// troubled is a fleet that grew slowly, and then has an outage.
+func troubled(pods int, lifetime time.Duration, quota int, length time.Duration) scenario {
 	end := troubleStart + length
 	return scenario{
 		pods: pods, lifetime: lifetime, start: growthTime, quota: quota,
-		trouble: trouble{span{troubleStart, end}, left}, length: end + afterTrouble,
+		trouble: trouble{span{troubleStart, end}, 0}, length: end + afterTrouble,
 	}
 }
 
@@ -51,34 +48,65 @@ func outageLengths() []time.Duration {
 type outcomes struct {
 	rollouts, outages           []*outcome // with an STS that grants every call
 	quotaRollouts, quotaOutages []*outcome // with defaultQuota
-	scarcities                  []*outcome
 	lengths                     []*outcome // four for each of outageLengths
+	scarcities, mixtures        []*scarcity
 }
 
 // simulate runs all scenarios with fleets of those sizes, except the outages of
-// other lengths, which it runs only with sample pods.
-func simulate(sample int, sizes ...int) outcomes {
+// other lengths, which it runs only with sample pods. Those of scarcity run with several
+// seeds, beginning with seed.
+func simulate(seed uint64, sample int, sizes ...int) outcomes {
 	var all outcomes
+	var runs runner
 	add := func(to *[]*outcome, s scenario) {
+		s.seed = seed
 		for _, s.schedule = range []schedule{sidecar(), fixed()} {
-			*to = append(*to, s.run())
+			*to = append(*to, runs.add(s))
 		}
 	}
 	for _, pods := range sizes {
 		add(&all.rollouts, rollout(pods, rolloutTime, unlimited, 24*time.Hour))
 		for _, lifetime := range lifetimes() {
-			add(&all.outages, troubled(pods, lifetime, unlimited, 0, time.Hour))
+			add(&all.outages, troubled(pods, lifetime, unlimited, time.Hour))
 		}
 		for _, start := range []time.Duration{rolloutTime, rolloutTime / 6} {
 			add(&all.quotaRollouts, rollout(pods, start, defaultQuota, 4*time.Hour))
 		}
-		add(&all.quotaOutages, troubled(pods, time.Hour, defaultQuota, 0, time.Hour))
-		add(&all.scarcities, troubled(pods, time.Hour, defaultQuota, pods/podsPerCall, time.Hour))
+		add(&all.quotaOutages, troubled(pods, time.Hour, defaultQuota, time.Hour))
 	}
 	for _, length := range outageLengths() {
 		for _, lifetime := range lifetimes() {
-			add(&all.lengths, troubled(sample, lifetime, unlimited, 0, length))
+			add(&all.lengths, troubled(sample, lifetime, unlimited, length))
 		}
 	}
+	all.scarcities = scarcities(&runs, seed, sizes)
+	all.mixtures = mixtures(&runs, seed, sizes[0])
+	runs.wait()
 	return all
 }
+
+// runner runs scenarios on all processors.
+type runner struct {
+	slots chan struct{}
+	group sync.WaitGroup
+}
+
+// add returns an outcome that is there after wait.
+func (r *runner) add(s scenario) *outcome {
+	if r.slots == nil {
+		r.slots = make(chan struct{}, runtime.GOMAXPROCS(0))
+	}
+	o := new(outcome)
+	r.slots <- struct{}{}
+	r.group.Go(func() {
+		defer func() { <-r.slots }()
+		if s.name == oracleName {
+			*o = *s.runOracle()
+		} else {
+			*o = *s.run()
+		}
+	})
+	return o
+}
+
+func (r *runner) wait() { r.group.Wait() }

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"irsa-sidecar/internal/credentials"
 )
 
 // TestOnePod checks every call of a pod against the design, calculated by hand for
@@ -18,8 +20,8 @@ func TestOnePod(t *testing.T) {
 		trouble: trouble{span: span{30 * time.Minute, 31 * time.Minute}},
 	}
 	s.refresh = func(lifetime time.Duration, _ float64) time.Duration { return sidecar().refresh(lifetime, 0) }
-	s.backoff = func(n int, remaining time.Duration, _ float64) time.Duration {
-		return sidecar().backoff(n, remaining, 0)
+	s.backoff = func(f credentials.Failures, throttled bool, remaining time.Duration, _ float64) (credentials.Failures, time.Duration) {
+		return f.Add(throttled, remaining, 0)
 	}
 	seen := map[int]int{}
 	for second, n := range s.run().calls {
@@ -57,6 +59,7 @@ func TestEndInOutage(t *testing.T) {
 // TestFailuresInARow checks that a granted call resets the failures.
 func TestFailuresInARow(t *testing.T) {
 	s := scenario{schedule: sidecar(), lifetime: time.Hour, length: 24 * time.Hour}
+	s.mix = []member{{s.schedule, s.lifetime}}
 	sim := &simulation{scenario: s, random: rand.New(rand.NewPCG(0, 0)), seen: newOutcome(s)}
 	var p pod
 	for i, want := range []int{1, 2, 3, 0, 1, 0} {
@@ -65,8 +68,8 @@ func TestFailuresInARow(t *testing.T) {
 			sim.sts.quota = unlimited
 		}
 		sim.call(&p)
-		if p.failures != want {
-			t.Errorf("call %d: %d failures in a row, want %d", i, p.failures, want)
+		if p.failures.InARow != want {
+			t.Errorf("call %d: %d failures in a row, want %d", i, p.failures.InARow, want)
 		}
 	}
 }
@@ -74,15 +77,19 @@ func TestFailuresInARow(t *testing.T) {
 // TestSTSGrants checks that in every second STS grants all calls up to the quota.
 func TestSTSGrants(t *testing.T) {
 	const quota, left = 6, 2
-	hour := trouble{span{time.Hour, 2 * time.Hour}, left}
+	hour := trouble{span{time.Hour, 2 * time.Hour}, 10 * left}
 	s := sts{quota: quota, trouble: hour}
 	random := rand.New(rand.NewPCG(1, 1))
 	calls, grants := map[time.Duration]int{}, map[time.Duration]int{}
 	for at := time.Duration(0); at < 3*time.Hour; at += time.Duration(random.Int64N(int64(400 * time.Millisecond))) {
 		second := at.Truncate(time.Second)
 		calls[second]++
-		if s.grants(at) {
+		granted, throttled := s.grants(at)
+		if granted {
 			grants[second]++
+		}
+		if granted == throttled {
+			t.Fatalf("at %v granted and throttled are both %t", at, granted)
 		}
 	}
 	for second, n := range calls {
@@ -111,7 +118,7 @@ func TestSteadyState(t *testing.T) {
 		{fixed(), 12 * time.Hour, 34560 * time.Second},
 	}
 	for _, test := range tests {
-		s := troubled(pods, test.lifetime, unlimited, 0, 0)
+		s := troubled(pods, test.lifetime, unlimited, 0)
 		s.schedule = test.schedule
 		o := s.run()
 		want := pods / test.want.Seconds()
@@ -167,7 +174,7 @@ func TestOutage(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			const pods = 5000
-			s := troubled(pods, test.lifetime, unlimited, 0, test.length)
+			s := troubled(pods, test.lifetime, unlimited, test.length)
 			s.schedule = test.schedule
 			o := s.run()
 			if share := float64(o.erred) / pods; share < test.low || share > test.high {

@@ -35,23 +35,35 @@ type sts struct {
 // trouble is a time in which STS grants fewer calls than usual.
 type trouble struct {
 	span
-	quota int // 0: an outage
+	per10s int // calls granted in ten seconds; 0: an outage
 }
 
-// grants reports whether a call at that time is granted, and counts it.
-func (s *sts) grants(at time.Duration) bool {
-	if second := at.Truncate(time.Second); second != s.second {
+// in returns how many calls are granted in a second of the trouble.
+func (t trouble) in(second time.Duration) int {
+	n := int(second / time.Second)
+	return (n+1)*t.per10s/10 - n*t.per10s/10
+}
+
+// grants reports whether a call at that time is granted, and counts it; if it is not, it
+// reports whether that was for the quota.
+func (s *sts) grants(at time.Duration) (granted, throttled bool) {
+	second := at.Truncate(time.Second)
+	if second != s.second {
 		s.second, s.granted = second, 0
 	}
-	quota := s.quota
-	if s.trouble.has(at) {
-		quota = min(quota, s.trouble.quota)
-	}
-	if s.granted >= quota {
-		return false
+	if s.granted >= s.allowed(second) {
+		return false, !s.trouble.has(at) || s.trouble.per10s > 0
 	}
 	s.granted++
-	return true
+	return true, false
+}
+
+// allowed returns how many calls are granted in a second.
+func (s *sts) allowed(second time.Duration) int {
+	if s.trouble.has(second) {
+		return min(s.quota, s.trouble.in(second))
+	}
+	return s.quota
 }
 
 // span is the half-open interval [from, to), counted from the start of the simulation.
