@@ -22,11 +22,18 @@ const longestSession = 12 * time.Hour
 
 // newRefresher returns the refresher of the credentials of the source.
 func newRefresher(cfg *config.Config, log *slog.Logger, reg prometheus.Registerer) *credentials.Refresher {
-	codes, source := reasonCodes(cfg.Source), newSource(cfg, reg)
+	codes := reasonCodes(cfg.Source)
 	if cfg.Source == config.PodIdentity {
-		return credentials.NewRefresher(source, "the EKS Pod Identity agent", longestSession, codes, log, reg)
+		return credentials.NewRefresher(newSource(cfg, reg), "the EKS Pod Identity agent", longestSession, codes, log, reg)
 	}
-	return credentials.NewRefresher(source, "STS", cfg.Duration, codes, log, reg)
+	var refresher *credentials.Refresher
+	valid := func() bool {
+		_, err := refresher.Current()
+		return err == nil
+	}
+	client := sts.NewFallback(stsOptions(cfg), cfg.STS.Fallback, valid, log, reg)
+	refresher = credentials.NewRefresher(newProvider(cfg, client), "STS", cfg.Duration, codes, log, reg)
+	return refresher
 }
 
 // sourceAttributes says in the log where credentials come from.
@@ -34,15 +41,19 @@ func sourceAttributes(cfg *config.Config) []any {
 	if cfg.Source == config.PodIdentity {
 		return []any{"source", cfg.Source, "agent", cfg.AgentURL, "region", cfg.STS.Region}
 	}
-	return []any{"source", cfg.Source, "role_arn", cfg.Role.String(), "session_name", cfg.SessionName, "region", cfg.STS.Region}
+	attributes := []any{"source", cfg.Source, "role_arn", cfg.Role.String(), "session_name", cfg.SessionName, "region", cfg.STS.Region}
+	if len(cfg.STS.Fallback) > 0 {
+		attributes = append(attributes, "fallback_regions", cfg.STS.Fallback)
+	}
+	return attributes
 }
 
-// newSource returns the provider of the source.
+// newSource returns the provider of the source, which asks STS of its own region.
 func newSource(cfg *config.Config, reg prometheus.Registerer) aws.CredentialsProvider {
 	if cfg.Source == config.PodIdentity {
 		return podidentity.New(cfg.AgentURL, token.File(cfg.TokenFile), podidentity.NewTransport())
 	}
-	return newProvider(cfg, reg)
+	return newProvider(cfg, sts.New(stsOptions(cfg), reg))
 }
 
 // stsOptions says how STS is reached.
@@ -56,9 +67,8 @@ func stsOptions(cfg *config.Config) sts.Options {
 	}
 }
 
-// newProvider returns the provider that calls STS.
-func newProvider(cfg *config.Config, reg prometheus.Registerer) aws.CredentialsProvider {
-	client := sts.New(stsOptions(cfg), reg)
+// newProvider returns the provider that calls STS with client.
+func newProvider(cfg *config.Config, client stscreds.AssumeRoleWithWebIdentityAPIClient) aws.CredentialsProvider {
 	return stscreds.NewWebIdentityRoleProvider(client, cfg.Role.String(), token.File(cfg.TokenFile), func(o *stscreds.WebIdentityRoleOptions) {
 		o.RoleSessionName = cfg.SessionName
 		o.Duration = cfg.Duration

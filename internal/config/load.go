@@ -56,6 +56,7 @@ type Config struct {
 type STS struct {
 	Region       string // may be empty if there is an Endpoint
 	Endpoint     string // URL; empty: the region's
+	Fallback     []string
 	UseFIPS      bool
 	UseDualStack bool
 	RootCAs      *x509.CertPool // nil: the system's

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/http/httptest"
 	"os"
+	"reflect"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -42,7 +43,7 @@ func TestWebhookEnvironmentIsEnough(t *testing.T) {
 	switch {
 	case cfg.Role.AccountID != "111122223333",
 		cfg.TokenFile != "/var/run/secrets/eks.amazonaws.com/serviceaccount/token",
-		cfg.STS != STS{Region: "eu-west-1"},
+		!reflect.DeepEqual(cfg.STS, STS{Region: "eu-west-1"}),
 		cfg.SessionName != defaultSessionName(host, nil),
 		cfg.Duration != time.Hour,
 		cfg.Policy != "" || cfg.PolicyARNs != nil,

@@ -158,6 +158,7 @@ func (l *loader) sts(required bool) STS {
 		UseDualStack: l.boolean(keyUseDualStack),
 		RootCAs:      l.rootCAs(),
 	}
+	s.Fallback = l.fallbackRegions(s)
 	if s.Endpoint == "" {
 		return s
 	}

@@ -29,6 +29,7 @@ const (
 	keySessionPolicyARNs
 	keyRegion
 	keySTSEndpoint
+	keySTSFallback
 	keyUseFIPS
 	keyUseDualStack
 	keyCABundle
@@ -153,6 +154,11 @@ func stsSettings() []setting {
 	}, {
 		key: keySTSEndpoint, flag: "sts-endpoint", variables: "AWS_ENDPOINT_URL_STS AWS_ENDPOINT_URL", placeholder: "URL", note: "the region's",
 		help:   "Another endpoint of STS.",
+		usedBy: byServe | byReady,
+	}, {
+		key: keySTSFallback, flag: "sts-fallback-regions", variables: "SIDECAR_STS_FALLBACK_REGIONS", placeholder: "REGIONS", note: "none",
+		help: "Other regions, separated by commas, whose STS is asked while the region's own cannot be reached, does not answer, or fails with HTTP 5xx. " +
+			"The token is then sent there, and CloudTrail has the call there. Not together with --sts-endpoint.",
 		usedBy: byServe | byReady,
 	}, {
 		key: keyUseFIPS, variables: "AWS_USE_FIPS_ENDPOINT", standard: "false",

@@ -117,7 +117,7 @@ func (l *loader) agentTokenFile() string {
 // expects something of it. Variables that are in a pod for every SDK pass.
 func (l *loader) checkUnused() {
 	forEverySDK := []string{"AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_ROLE_ARN", "AWS_ROLE_SESSION_NAME", "AWS_ENDPOINT_URL"}
-	for _, k := range []key{keyTokenFile, keyRoleARN, keySessionName, keyDuration, keySessionPolicyFile, keySessionPolicyARNs, keySTSEndpoint, keyUseFIPS, keyUseDualStack} {
+	for _, k := range []key{keyTokenFile, keyRoleARN, keySessionName, keyDuration, keySessionPolicyFile, keySessionPolicyARNs, keySTSEndpoint, keySTSFallback, keyUseFIPS, keyUseDualStack} {
 		set := l.arguments.flags[l.settings[k].flag] != ""
 		for variable := range strings.FieldsSeq(l.settings[k].variables) {
 			set = set || l.getenv(variable) != "" && !slices.Contains(forEverySDK, variable)

@@ -113,6 +113,7 @@ func TestWrongSources(t *testing.T) {
 		{"a duration", nil, map[string]string{"SIDECAR_DURATION": "1h"}, "--duration (SIDECAR_DURATION): has no effect", "set --source web-identity"},
 		{"a session policy", nil, map[string]string{"SIDECAR_SESSION_POLICY_FILE": "/policy"}, "--session-policy-file", "has no effect"},
 		{"session policies", nil, map[string]string{"SIDECAR_SESSION_POLICY_ARNS": "x"}, "--session-policy-arns", "has no effect"},
+		{"fallback regions", nil, map[string]string{"SIDECAR_STS_FALLBACK_REGIONS": "eu-central-1"}, "--sts-fallback-regions", "has no effect"},
 		{"an STS endpoint", nil, map[string]string{"AWS_ENDPOINT_URL_STS": "https://hunter2"}, "--sts-endpoint", "has no effect"},
 		{"FIPS", nil, map[string]string{"AWS_USE_FIPS_ENDPOINT": "true"}, "AWS_USE_FIPS_ENDPOINT: ", "has no effect"},
 		{"dual-stack", nil, map[string]string{"AWS_USE_DUALSTACK_ENDPOINT": "true"}, "AWS_USE_DUALSTACK_ENDPOINT: ", "has no effect"},

@@ -2,6 +2,7 @@ package credentials
 
 import (
 	"fmt"
+	"log/slog"
 	"net/http"
 	"time"
 
@@ -23,6 +24,7 @@ type grantor struct {
 	failures []failure
 	endless  standin.Fault
 	trusts   []trust // the first is the good one
+	regions  bool    // there is a fallback region
 
 	handler  func(*trial) http.Handler
 	provider func(*trial, *http.Transport) aws.CredentialsProvider
@@ -44,7 +46,10 @@ type trust struct {
 
 func stsGrantor() *grantor {
 	trusting := func(r standin.Role) trust {
-		return trust{fmt.Sprintf("role now trusts service account %q, for at most %v", r.ServiceAccount, r.MaxDuration), func(w *trial) { w.sts.AddRole(r) }}
+		return trust{fmt.Sprintf("role now trusts service account %q, for at most %v", r.ServiceAccount, r.MaxDuration), func(w *trial) {
+			w.sts.AddRole(r)
+			w.other.AddRole(r)
+		}}
 	}
 	return &grantor{
 		name: "STS", audience: "sts.amazonaws.com", lifetime: time.Hour, shortest: 12 * time.Second,
@@ -58,8 +63,37 @@ func stsGrantor() *grantor {
 			})
 		},
 		faults: func(w *trial) faults { return w.sts },
-		grants: func(w *trial, d time.Duration) { w.sts.SetGrantLifetime(d) },
+		grants: func(w *trial, d time.Duration) {
+			w.sts.SetGrantLifetime(d)
+			w.other.SetGrantLifetime(d)
+		},
 	}
+}
+
+// regionsGrantor is STS in a region and in another one, which is asked while the first is down.
+func regionsGrantor() *grantor {
+	g := stsGrantor()
+	g.regions = true
+	g.handler = func(w *trial) http.Handler {
+		return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+			if r.Host == "sts.eu-central-1.amazonaws.com" {
+				w.other.ServeHTTP(rw, r)
+				return
+			}
+			w.sts.ServeHTTP(rw, r)
+		})
+	}
+	g.provider = func(w *trial, transport *http.Transport) aws.CredentialsProvider {
+		valid := func() bool {
+			_, err := w.Current()
+			return err == nil
+		}
+		client := sts.NewFallback(sts.Options{Region: "eu-west-1", Transport: transport}, []string{"eu-central-1"}, valid, slog.New(slog.NewJSONHandler(w, nil)), w.reg)
+		return stscreds.NewWebIdentityRoleProvider(client, role, w, func(o *stscreds.WebIdentityRoleOptions) {
+			o.RoleSessionName, o.Duration = "pod-1", time.Hour
+		})
+	}
+	return g
 }
 
 // agentGrantor is the EKS Pod Identity agent, which caches.

@@ -169,6 +169,7 @@ type pipeListener chan net.Conn
 func (ln pipeListener) transport() *http.Transport {
 	transport := sts.NewTransport(nil)
 	transport.DialContext = ln.dial
+	transport.DialTLSContext = ln.dial // what is dialled for an https URL is taken for TLS
 	return transport
 }
 

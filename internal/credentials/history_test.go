@@ -24,7 +24,11 @@ func (s step) GoString() string { return s.what }
 
 // steps draws a step. The simplest comes first: rapid shrinks towards it.
 func steps(g *grantor) *rapid.Generator[step] {
-	return rapid.OneOf(timePasses(), timePasses(), allIsWell(), grantorAnswers(g), grantorFailsOnce(g), grantorExaggeratesOnce(g), tokenChanges(), tokenFlaps(), clockJumps(), awsClockDrifts(), clientWaits())
+	all := []*rapid.Generator[step]{timePasses(), timePasses(), allIsWell(), grantorAnswers(g), grantorFailsOnce(g), grantorExaggeratesOnce(g), tokenChanges(), tokenFlaps(), clockJumps(), awsClockDrifts(), clientWaits()}
+	if g.regions {
+		all = append(all, outages(), otherAnswers(g), otherAnswers(g))
+	}
+	return rapid.OneOf(all...)
 }
 
 // duration draws a duration from a second to 13 hours, short ones as often as long ones.
@@ -45,9 +49,10 @@ func timePasses() *rapid.Generator[step] {
 func allIsWell() *rapid.Generator[step] {
 	return rapid.Just(step{"all is well again", func(w *trial) {
 		w.grantor.faults(w).Always(nil)
+		w.other.Always(nil)
 		w.grantor.trusts[0].do(w)
 		w.grantor.grants(w, time.Hour)
-		w.fails, w.distrusts, w.grants = false, false, time.Hour
+		w.fails, w.otherFails, w.distrusts, w.grants = false, false, false, time.Hour
 		w.publishGood()
 		w.wakeUp()
 	}})

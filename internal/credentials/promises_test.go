@@ -23,6 +23,9 @@ func TestPromises(t *testing.T) { checkPromises(t, stsGrantor()) }
 // credentials, in place of STS.
 func TestPromisesWithPodIdentity(t *testing.T) { checkPromises(t, agentGrantor()) }
 
+// TestPromisesWithFallbackRegions does so with STS in two regions.
+func TestPromisesWithFallbackRegions(t *testing.T) { checkPromises(t, regionsGrantor()) }
+
 func checkPromises(t *testing.T, g *grantor) {
 	rapid.Check(t, func(rt *rapid.T) {
 		seed := rapid.Uint64().Draw(rt, "seed")
@@ -138,7 +141,8 @@ func (w *trial) checkRecovers() {
 // P5 STS is never called more often than the schedule and the back-off allow. After a
 // success the wait is at least half the lifetime; after the nth failure it is at least
 // half of 2ⁿ⁻¹ seconds, or half a minute if that is less. After a throttled answer that is not
-// the first, and while there is time, it is at least 7.5 s. A changed token may
+// the first, and while there is time, it is at least 7.5 s. Between two STSs that are asked in
+// turn it is at least 15 s where it would be half a minute. A changed token may
 // shorten the wait after a failure, and a forward jump of the wall clock any wait, but never
 // to less than five seconds after the last call.
 //
@@ -151,6 +155,9 @@ func (w *trial) checkSpacing() {
 	failures, throttled := w.inARow()
 	wait := time.Second << min(max(failures-1, 0), 6) / 2
 	wait = min(wait, 30*time.Second)
+	if failures > 0 && reasonFor(latest.err, nil).elsewhere {
+		wait = min(wait, 15*time.Second) // each of the two STSs is asked every 30 seconds
+	}
 	if failures == 0 {
 		wait = max(5*time.Second, min(latest.credentials.Expires.Sub(latest.wall), w.grantor.lifetime, longestPeriod)/2)
 	} else if latest.throttled() {
@@ -210,7 +217,7 @@ func (w *trial) checkSecrets() {
 	for _, token := range w.tokens {
 		secrets = append(secrets, strings.Split(token, ".")...)
 	}
-	for _, c := range w.sts.Credentials() {
+	for _, c := range slices.Concat(w.sts.Credentials(), w.other.Credentials()) {
 		secrets = append(secrets, c.AccessKeyID, c.SecretAccessKey, c.SessionToken)
 	}
 	for _, secret := range secrets {

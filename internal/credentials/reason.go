@@ -24,6 +24,7 @@ type reason struct {
 	code      string
 	message   string
 	requestID string // AWS's, for the log
+	elsewhere bool   // the next attempt asks another STS
 }
 
 func newReason(code, message string) *reason { return &reason{code: code, message: message} }
@@ -49,6 +50,12 @@ type requested interface {
 	ServiceRequestID() string
 }
 
+// moving is an error after which the provider asks somebody else.
+type moving interface {
+	error
+	Elsewhere() bool
+}
+
 // reasonFor turns an error of the provider into a reason. Its code is one of known, so
 // that the labels of metrics are bounded.
 func reasonFor(err error, known []string) *reason {
@@ -63,6 +70,9 @@ func reasonFor(err error, known []string) *reason {
 	}
 	if r, ok := errors.AsType[requested](err); ok {
 		why.requestID = r.ServiceRequestID()
+	}
+	if m, ok := errors.AsType[moving](err); ok {
+		why.elsewhere = m.Elsewhere()
 	}
 	return why
 }

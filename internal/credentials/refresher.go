@@ -163,6 +163,9 @@ func (r *Refresher) Run(ctx context.Context) error {
 			debug.FreeOSMemory()
 		} else {
 			failures, delay = failures.Add(why.code == codeThrottled, remaining, r.random())
+			if why.elsewhere {
+				delay = min(delay, remaining+untilElsewhere(r.random()))
+			}
 			r.logFailure(why, failures.InARow, remaining, delay)
 		}
 		r.wait(ctx, delay, lastCall.Add(minSpacing), why != nil)

@@ -24,6 +24,11 @@ const (
 	firstBackoff   = time.Second
 	longestBackoff = time.Minute
 
+	// halfBackoff is the longest wait with nothing valid left when the attempts go to two
+	// STSs in turn: each of them is then asked about as often as one would be, and is
+	// asked within 70 seconds even if every attempt takes ten.
+	halfBackoff = 25 * time.Second
+
 	// minSpacing is the time between calls to STS: neither a file that flaps nor a
 	// clock that jumps can cause a storm. Only the first steps of a back-off are
 	// shorter.
@@ -78,6 +83,10 @@ func (f Failures) Add(throttled bool, remaining time.Duration, random float64) (
 	}
 	return f, wait
 }
+
+// untilElsewhere returns how long to wait with nothing valid left, at most, before an attempt
+// that goes to another STS than the last: 15 to 25 seconds. random is uniform in [0,1).
+func untilElsewhere(random float64) time.Duration { return scale(halfBackoff, 0.6, 1, random) }
 
 // backoff returns how long to wait after the nth failure in a row. The step is a second, or
 // a 32nd of remaining up to a minute, doubled with each failure, up to a minute or an eighth

@@ -28,6 +28,7 @@ type trial struct {
 	*Refresher
 	grantor *grantor
 	sts     *standin.STS
+	other   *standin.STS   // of the fallback region
 	agent   *standin.Agent // on the node
 	reg     *prometheus.Registry
 	cancel  context.CancelFunc
@@ -46,6 +47,7 @@ type trial struct {
 // stsState decides whether STS grants credentials.
 type stsState struct {
 	fails           bool          // every request fails
+	otherFails      bool          // every request to the fallback region fails
 	failures        int           // how many more requests fail
 	grants          time.Duration // the lifetime of credentials
 	distrusts       bool          // the role does not accept the request
@@ -59,10 +61,31 @@ func (w *trial) wouldGrant() bool {
 	shortest := w.grantor.shortest
 	stsAhead, wallAhead := time.Duration(w.stsAhead.Load()), time.Duration(w.wallAhead.Load())
 	now := time.Now().Add(stsAhead)
-	return !w.fails && w.failures == 0 && !w.distrusts &&
+	return (!w.fails && w.failures == 0 || w.isDown() && !w.otherFails) && !w.distrusts &&
 		!now.Add(leeway).Before(w.issued) && now.Before(w.expires) &&
 		(w.grantor.name == "STS" || w.now().Before(w.expires)) && // the agent looks, too
 		w.grants > shortest && w.grants+stsAhead-wallAhead > shortest
+}
+
+// isDown reports whether the latest call to the region's own STS found it down, and there is
+// a fallback region.
+func (w *trial) isDown() bool {
+	for _, a := range slices.Backward(w.attempts) {
+		if a.finished.IsZero() || a.err != nil && (!a.sent() || a.away()) {
+			continue
+		}
+		return w.grantor.regions && a.err != nil && a.outage()
+	}
+	return false
+}
+
+// away reports whether a failed attempt went to the fallback region.
+func (a attempt) away() bool { return strings.Contains(a.err.Error(), "fallback region") }
+
+// outage reports whether a failed attempt found STS down.
+func (a attempt) outage() bool {
+	why := reasonFor(a.err, stsCodes())
+	return why.code == codeTimeout || why.code == "network" || why.code == codeOther && strings.Contains(why.message, "HTTP 5")
 }
 
 // records are what a trial knows in addition to the Refresher.
@@ -99,7 +122,7 @@ func (a attempt) throttled() bool {
 // newTrial starts a Refresher with hour-long credentials and random numbers from seed.
 // If late is true, there is no token yet.
 func newTrial(t *testing.T, g *grantor, seed uint64, late bool) *trial {
-	w := &trial{grantor: g, sts: standin.NewSTS(issuer), reg: prometheus.NewRegistry(), done: make(chan error, 1)}
+	w := &trial{grantor: g, sts: standin.NewSTS(issuer), other: standin.NewSTS(issuer), reg: prometheus.NewRegistry(), done: make(chan error, 1)}
 	w.agent = standin.NewAgent(issuer, w.sts, role)
 	w.grants = time.Hour
 	g.grants(w, w.grants)
@@ -107,7 +130,9 @@ func newTrial(t *testing.T, g *grantor, seed uint64, late bool) *trial {
 	if !late {
 		w.publishGood()
 	}
-	w.sts.SetClock(func() time.Time { return time.Now().Add(time.Duration(w.stsAhead.Load())) })
+	for _, s := range []*standin.STS{w.sts, w.other} {
+		s.SetClock(func() time.Time { return time.Now().Add(time.Duration(w.stsAhead.Load())) })
+	}
 	w.Refresher = NewRefresher(w.recording(g.provider(w, w.network(t))), g.name, g.lifetime, g.codes, slog.New(slog.NewJSONHandler(w, nil)), w.reg)
 	w.now = func() time.Time { return time.Now().Add(time.Duration(w.wallAhead.Load())).Round(0) }
 	w.agent.SetClock(w.now)

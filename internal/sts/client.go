@@ -20,7 +20,6 @@ import (
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	awssts "github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promauto"
 )
 
 // maxAnswer bounds what is read of an answer of STS, in bytes. Real answers have
@@ -41,21 +40,17 @@ type Options struct {
 // of type *Error.
 type Client struct {
 	client   *awssts.Client
+	region   string // may be empty if there is an endpoint
 	endpoint string // for messages
-	duration prometheus.Histogram
+	metrics  *metrics
 }
 
-// New returns a Client whose metric is registered with reg.
-func New(o Options, reg prometheus.Registerer) *Client {
-	return &Client{
-		client:   newAWSClient(o),
-		endpoint: o.name(),
-		duration: promauto.With(reg).NewHistogram(prometheus.HistogramOpts{
-			Name:    "irsa_sidecar_sts_request_duration_seconds",
-			Help:    "Duration of calls to STS, including failed ones.",
-			Buckets: []float64{0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10},
-		}),
-	}
+// New returns a Client whose metrics are registered with reg.
+func New(o Options, reg prometheus.Registerer) *Client { return newClient(o, newMetrics(reg)) }
+
+func newClient(o Options, m *metrics) *Client {
+	m.requests.WithLabelValues(o.Region, "success")
+	return &Client{client: newAWSClient(o), region: o.Region, endpoint: o.name(), metrics: m}
 }
 
 // name returns what messages call the endpoint.
@@ -103,16 +98,21 @@ func (c *Client) AssumeRoleWithWebIdentity(ctx context.Context, in *awssts.Assum
 		a.limit = deadline.Sub(start)
 	}
 	out, err := c.client.AssumeRoleWithWebIdentity(a.stage.trace(ctx), in, opts...)
-	c.duration.Observe(time.Since(start).Seconds())
-	if err != nil {
-		return nil, c.explain(ctx, err, a)
-	}
+	c.metrics.duration.Observe(time.Since(start).Seconds())
 	// stscreds would take an answer without an expiration for one that expired in
 	// the year 1.
-	if out.Credentials == nil || out.Credentials.Expiration == nil {
-		return nil, c.invalidResponse("a success without credentials, or without their expiration")
+	var why *Error
+	switch {
+	case err != nil:
+		why = c.explain(ctx, err, a)
+	case out.Credentials == nil || out.Credentials.Expiration == nil:
+		why = c.invalidResponse("a success without credentials, or without their expiration")
+	default:
+		c.metrics.requests.WithLabelValues(c.region, "success").Inc()
+		return out, nil
 	}
-	return out, nil
+	c.metrics.requests.WithLabelValues(c.region, why.code).Inc()
+	return nil, why
 }
 
 // NewTransport returns the SDK's own transport, which honours proxies. It trusts

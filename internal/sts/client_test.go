@@ -39,7 +39,7 @@ func TestAssumesTheRole(t *testing.T) {
 	if !strings.Contains(request.Header.Get("User-Agent"), "app/irsa-sidecar") {
 		t.Errorf("user agent is %q", request.Header.Get("User-Agent"))
 	}
-	if testutil.CollectAndCount(client.duration) != 1 {
+	if testutil.CollectAndCount(client.metrics.duration) != 1 {
 		t.Error("the call was not measured")
 	}
 	if problems, err := testutil.GatherAndLint(reg); err != nil || len(problems) > 0 {

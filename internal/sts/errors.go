@@ -18,6 +18,8 @@ type Error struct {
 	what      string // happened
 	cause     Cause  // may be zero
 	requestID string
+	outage    bool // STS is down, or out of reach
+	elsewhere bool
 }
 
 func (e *Error) Error() string { return e.code + ": " + e.ErrorMessage() }
@@ -45,6 +47,9 @@ func (e *Error) Fix() string {
 // ServiceRequestID returns AWS's ID of the request, or "". The message does not have
 // it: the message is repeated in the pod's events, where each new text is a new event.
 func (e *Error) ServiceRequestID() string { return e.requestID }
+
+// Elsewhere reports whether the next call goes to the STS of another region.
+func (e *Error) Elsewhere() bool { return e.elsewhere }
 
 // attempt is what the explanation of a failed call needs to know about it.
 type attempt struct {
@@ -98,6 +103,7 @@ func (c *Client) explainRefusal(err error, response *awshttp.ResponseError, toke
 	}
 	e := c.refusal(status, raw, text, token)
 	e.requestID = sanitize(response.ServiceRequestID(), token)
+	e.outage = status >= 500 && e.code != codeThrottled
 	return e
 }
 
@@ -119,7 +125,9 @@ func (c *Client) refusal(status int, raw, text, token string) *Error {
 }
 
 // newError returns an Error that says what happened.
-func newError(code, what string) *Error { return &Error{code: code, what: what} }
+func newError(code, what string) *Error {
+	return &Error{code: code, what: what, outage: code == codeTimeout || code == codeNetwork}
+}
 
 func (c *Client) invalidResponse(what string) *Error {
 	return newError(codeInvalidResponse, fmt.Sprintf("%s answered %s", c.endpoint, what))

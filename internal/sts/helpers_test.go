@@ -23,7 +23,7 @@ type identity string
 func (i identity) GetIdentityToken() ([]byte, error) { return []byte(i), nil }
 
 // exchange exchanges token for credentials, in one attempt.
-func exchange(ctx context.Context, client *Client, token string, options ...func(*stscreds.WebIdentityRoleOptions)) (aws.Credentials, error) {
+func exchange(ctx context.Context, client stscreds.AssumeRoleWithWebIdentityAPIClient, token string, options ...func(*stscreds.WebIdentityRoleOptions)) (aws.Credentials, error) {
 	options = append(options, func(o *stscreds.WebIdentityRoleOptions) {
 		o.RoleSessionName = "pod-1"
 		o.Duration = time.Hour
