@@ -1,7 +1,9 @@
 package main
 
 import (
+	"crypto/x509"
 	"log/slog"
+	"net/http"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -31,7 +33,9 @@ func newRefresher(cfg *config.Config, log *slog.Logger, reg prometheus.Registere
 		_, err := refresher.Current()
 		return err == nil
 	}
-	client := sts.NewFallback(stsOptions(cfg), cfg.STS.Fallback, valid, log, reg)
+	files, options := sts.NewFiles(log, reg), stsOptions(cfg)
+	options.Transport = newTransport(cfg, files)
+	client := newSession(cfg, sts.NewFallback(options, cfg.STS.Fallback, valid, log, reg), files, log)
 	refresher = credentials.NewRefresher(newProvider(cfg, client), "STS", cfg.Duration, codes, log, reg)
 	return refresher
 }
@@ -79,4 +83,30 @@ func newProvider(cfg *config.Config, client stscreds.AssumeRoleWithWebIdentityAP
 			o.PolicyARNs = append(o.PolicyARNs, types.PolicyDescriptorType{Arn: &policy})
 		}
 	})
+}
+
+// newTransport returns the transport to STS, which reads AWS_CA_BUNDLE for every call.
+func newTransport(cfg *config.Config, files *sts.Files) http.RoundTripper {
+	if cfg.STS.CABundle == "" {
+		return sts.NewTransport(nil)
+	}
+	return sts.NewReloadedTransport(sts.Reload(files, "AWS_CA_BUNDLE", cfg.STS.RootCAs, func() (*x509.CertPool, error) {
+		return config.ReadRootCAs(token.ReadFile, cfg.STS.CABundle)
+	}))
+}
+
+// newSession returns a client that asks for the duration that the role allows, and with the
+// session policy that there is.
+func newSession(cfg *config.Config, client stscreds.AssumeRoleWithWebIdentityAPIClient, files *sts.Files, log *slog.Logger) *sts.Session {
+	var durations []time.Duration
+	if cfg.LongestDuration {
+		durations = sts.Longest()
+	}
+	var policy *sts.Reloaded[string]
+	if cfg.PolicyFile != "" {
+		policy = sts.Reload(files, "session-policy-file", cfg.Policy, func() (string, error) {
+			return config.ReadPolicy(token.ReadFile, cfg.PolicyFile)
+		})
+	}
+	return sts.NewSession(client, durations, policy, log)
 }

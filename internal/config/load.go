@@ -33,6 +33,7 @@ type Config struct {
 	SessionName string
 	Duration    time.Duration
 	Policy      string // JSON, may be empty
+	PolicyFile  string // that it is from and may change in: ReadPolicy returns the current one
 	PolicyARNs  []string
 	STS         STS
 	Listen      Listen
@@ -41,6 +42,10 @@ type Config struct {
 	Zone        string // availability zone, may be empty
 	InstanceID  string // may be empty
 	Wait        time.Duration
+
+	// LongestDuration is whether Duration is only the longest that a role may allow, and
+	// what the role does allow is to be found out.
+	LongestDuration bool
 
 	// AuthorizationToken is the token that clients must send, empty: none. If
 	// AuthorizationTokenFile is not empty the token is from there and may change:
@@ -60,6 +65,7 @@ type STS struct {
 	UseFIPS      bool
 	UseDualStack bool
 	RootCAs      *x509.CertPool // nil: the system's
+	CABundle     string         // the file that they are from and may change in: see ReadRootCAs
 }
 
 // ReadFile reads a file that has at most that many bytes. Its errors do not name the file.

@@ -6,8 +6,8 @@ import (
 	"maps"
 	"net/http/httptest"
 	"os"
-	"reflect"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -90,7 +90,8 @@ func TestSettings(t *testing.T) {
 			func(c *Config) bool { return c.STS.UseFIPS && c.STS.UseDualStack }},
 		{"CA bundle", nil, map[string]string{"AWS_CA_BUNDLE": bundle}, func(c *Config) bool { return c.STS.RootCAs != nil }},
 		{"session name", nil, map[string]string{"AWS_ROLE_SESSION_NAME": "shop.cart@1"}, func(c *Config) bool { return c.SessionName == "shop.cart@1" }},
-		{"duration", nil, map[string]string{"SIDECAR_DURATION": "90m"}, func(c *Config) bool { return c.Duration == 90*time.Minute }},
+		{"duration", nil, map[string]string{"SIDECAR_DURATION": "90m"}, func(c *Config) bool { return c.Duration == 90*time.Minute && !c.LongestDuration }},
+		{"the longest duration", nil, map[string]string{"SIDECAR_DURATION": "max"}, func(c *Config) bool { return c.Duration == 12*time.Hour && c.LongestDuration }},
 		{"wait", map[string]string{"wait": "10s"}, map[string]string{"SIDECAR_WAIT": "1m"}, func(c *Config) bool { return c.Wait == 10*time.Second }},
 		{"session policy", nil, map[string]string{"SIDECAR_SESSION_POLICY_FILE": file("policy", `{"Version":"2012-10-17"}`)},
 			func(c *Config) bool { return c.Policy == `{"Version":"2012-10-17"}` }},

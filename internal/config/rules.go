@@ -3,6 +3,8 @@ package config
 import (
 	"crypto/x509"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"log/slog"
 	"net/netip"
 	"net/url"
@@ -95,12 +97,21 @@ func defaultSessionName(host string, err error) string {
 	return name[:min(len(name), 64)]
 }
 
-func (l *loader) duration() time.Duration {
+// longest is the --duration that stands for the longest that the role allows.
+const longest = "max"
+
+// duration returns the duration to request, and whether it is only the longest that a role
+// may allow.
+func (l *loader) duration() (time.Duration, bool) {
+	if l.value(keyDuration) == longest {
+		_, most := l.settings[keyDuration].durations()
+		return most, true
+	}
 	d := l.durationOf(keyDuration)
 	if d%time.Second != 0 {
 		l.fail(keyDuration, "%q is not in whole seconds", l.value(keyDuration))
 	}
-	return d
+	return d, false
 }
 
 // durationOf returns a setting that is a duration within its limits, 0 if it is not.
@@ -114,22 +125,32 @@ func (l *loader) durationOf(k key) time.Duration {
 	return d
 }
 
-func (l *loader) policy() string {
-	file := l.file(keySessionPolicyFile)
+// policy returns the session policy, and the file that it is from.
+func (l *loader) policy() (policy, file string) {
+	file = l.file(keySessionPolicyFile)
 	if file == "" {
-		return ""
+		return "", ""
 	}
-	most := l.settings[keySessionPolicyFile].most()
-	policy, err := l.read(file, utf8.UTFMax*most)
+	policy, err := ReadPolicy(l.read, file)
+	if err != nil {
+		l.fail(keySessionPolicyFile, "%v", err)
+	}
+	return policy, file
+}
+
+// ReadPolicy reads the session policy from a file. Its errors do not name the file.
+func ReadPolicy(read ReadFile, file string) (string, error) {
+	most := settings()[keySessionPolicyFile].most()
+	policy, err := read(file, utf8.UTFMax*most)
 	switch {
 	case err != nil:
-		l.fail(keySessionPolicyFile, "%v", err)
+		return "", err
 	case !json.Valid(policy):
-		l.fail(keySessionPolicyFile, "the file does not hold JSON")
+		return "", errors.New("the file does not hold JSON")
 	case utf8.RuneCount(policy) > most:
-		l.fail(keySessionPolicyFile, "the file has %d characters, STS accepts at most %d", utf8.RuneCount(policy), most)
+		return "", fmt.Errorf("the file has %d characters, STS accepts at most %d", utf8.RuneCount(policy), most)
 	}
-	return string(policy)
+	return string(policy), nil
 }
 
 func (l *loader) policyARNs() []string {
@@ -156,8 +177,8 @@ func (l *loader) sts(required bool) STS {
 		Endpoint:     l.value(keySTSEndpoint),
 		UseFIPS:      l.boolean(keyUseFIPS),
 		UseDualStack: l.boolean(keyUseDualStack),
-		RootCAs:      l.rootCAs(),
 	}
+	s.RootCAs, s.CABundle = l.rootCAs()
 	s.Fallback = l.fallbackRegions(s)
 	if s.Endpoint == "" {
 		return s
@@ -241,20 +262,28 @@ func (l *loader) instanceID() string {
 const maxBundle = 4 << 20
 
 // rootCAs returns the certificates of AWS_CA_BUNDLE, which as in every SDK replace the
-// system's.
-func (l *loader) rootCAs() *x509.CertPool {
-	file := l.file(keyCABundle)
+// system's, and the file.
+func (l *loader) rootCAs() (pool *x509.CertPool, file string) {
+	file = l.file(keyCABundle)
 	if file == "" {
-		return nil
+		return nil, ""
 	}
-	bundle, err := l.read(file, maxBundle)
+	pool, err := ReadRootCAs(l.read, file)
 	if err != nil {
 		l.fail(keyCABundle, "%v", err)
-		return nil
+	}
+	return pool, file
+}
+
+// ReadRootCAs reads root certificates from a file. Its errors do not name the file.
+func ReadRootCAs(read ReadFile, file string) (*x509.CertPool, error) {
+	bundle, err := read(file, maxBundle)
+	if err != nil {
+		return nil, err
 	}
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(bundle) {
-		l.fail(keyCABundle, "the file holds no certificate in PEM form")
+		return nil, errors.New("the file holds no certificate in PEM form")
 	}
-	return pool
+	return pool, nil
 }

@@ -132,12 +132,12 @@ func sessionSettings() []setting {
 		usedBy: byServe | byReady,
 	}, {
 		key: keyDuration, flag: "duration", variables: "SIDECAR_DURATION", placeholder: "DURATION", standard: "1h", limit: "15m to 12h",
-		help: "The lifetime to request, no more than the role allows. A longer one does not mean fewer calls to STS, " +
+		help: "The lifetime to request, no more than the role allows, or max: the longest of 12h, 8h, 4h, 2h and 1h that it allows. A longer one does not mean fewer calls to STS, " +
 			"but that applications survive a longer outage of STS. Below 45m, SDKs ask more often.",
 		usedBy: byServe | byReady,
 	}, {
 		key: keySessionPolicyFile, flag: "session-policy-file", variables: "SIDECAR_SESSION_POLICY_FILE", placeholder: "FILE", note: "none", limit: "2048 characters",
-		help:   "An IAM policy in JSON that restricts the role.",
+		help:   "An IAM policy in JSON that restricts the role. A change takes effect at the next refresh.",
 		usedBy: byServe | byReady,
 	}, {
 		key: keySessionPolicyARNs, flag: "session-policy-arns", variables: "SIDECAR_SESSION_POLICY_ARNS", placeholder: "ARNS", note: "none", limit: "10 policies",
@@ -170,7 +170,7 @@ func stsSettings() []setting {
 		usedBy: byServe | byReady,
 	}, {
 		key: keyCABundle, variables: "AWS_CA_BUNDLE", note: "the image's public root certificates",
-		help:   "A file with root certificates in PEM form. It replaces the image's public root certificates.",
+		help:   "A file with root certificates in PEM form. It replaces the image's public root certificates. A change takes effect at the next call.",
 		usedBy: byServe | byReady,
 	}, {
 		key: keyProxy, variables: proxyVariables, secret: true, note: "none",

@@ -54,8 +54,8 @@ func (l *loader) webIdentity(cfg *Config) {
 		cfg.Role = l.role()
 	}
 	cfg.SessionName = l.sessionName()
-	cfg.Duration = l.duration()
-	cfg.Policy = l.policy()
+	cfg.Duration, cfg.LongestDuration = l.duration()
+	cfg.Policy, cfg.PolicyFile = l.policy()
 	cfg.PolicyARNs = l.policyARNs()
 	cfg.STS = l.sts(cfg.Source == WebIdentity)
 	l.checkPartition(cfg.Role, cfg.STS.Region)

@@ -88,7 +88,9 @@ func regionsGrantor() *grantor {
 			_, err := w.Current()
 			return err == nil
 		}
-		client := sts.NewFallback(sts.Options{Region: "eu-west-1", Transport: transport}, []string{"eu-central-1"}, valid, slog.New(slog.NewJSONHandler(w, nil)), w.reg)
+		log := slog.New(slog.NewJSONHandler(w, nil))
+		regions := sts.NewFallback(sts.Options{Region: "eu-west-1", Transport: transport}, []string{"eu-central-1"}, valid, log, w.reg)
+		client := sts.NewSession(regions, nil, sts.Reload(sts.NewFiles(log, w.reg), "session-policy-file", w.policy, w.readPolicy), log)
 		return stscreds.NewWebIdentityRoleProvider(client, role, w, func(o *stscreds.WebIdentityRoleOptions) {
 			o.RoleSessionName, o.Duration = "pod-1", time.Hour
 		})

@@ -26,7 +26,7 @@ func (s step) GoString() string { return s.what }
 func steps(g *grantor) *rapid.Generator[step] {
 	all := []*rapid.Generator[step]{timePasses(), timePasses(), allIsWell(), grantorAnswers(g), grantorFailsOnce(g), grantorExaggeratesOnce(g), tokenChanges(), tokenFlaps(), clockJumps(), awsClockDrifts(), clientWaits()}
 	if g.regions {
-		all = append(all, outages(), otherAnswers(g), otherAnswers(g))
+		all = append(all, outages(), otherAnswers(g), otherAnswers(g), policyChanges())
 	}
 	return rapid.OneOf(all...)
 }
@@ -53,6 +53,7 @@ func allIsWell() *rapid.Generator[step] {
 		w.grantor.trusts[0].do(w)
 		w.grantor.grants(w, time.Hour)
 		w.fails, w.otherFails, w.distrusts, w.grants = false, false, false, time.Hour
+		w.policy, w.policyTried = goodPolicy, false
 		w.publishGood()
 		w.wakeUp()
 	}})

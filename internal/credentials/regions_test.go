@@ -1,6 +1,8 @@
 package credentials
 
 import (
+	"errors"
+
 	"pgregory.net/rapid"
 
 	"irsa-sidecar/test/standin"
@@ -30,4 +32,36 @@ func otherAnswers(g *grantor) *rapid.Generator[step] {
 				w.otherFails = true
 			}}
 		}))
+}
+
+// Session policies: STS refuses the bad one.
+const (
+	goodPolicy = `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:*","Resource":"*"}]}`
+	newPolicy  = `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"ec2:*","Resource":"*"}]}`
+	badPolicy  = `{"Version":"2012-10-17"}`
+)
+
+// policyChanges changes the file with the session policy.
+func policyChanges() *rapid.Generator[step] {
+	becomes := func(what, content string) step {
+		return step{"policy file " + what, func(w *trial) { w.policy, w.policyTried = content, false }}
+	}
+	return rapid.SampledFrom([]step{
+		becomes("is as at the start", goodPolicy), becomes("is another", newPolicy), becomes("is unreadable", ""), becomes("is one that STS refuses", badPolicy),
+	})
+}
+
+func (w *trial) readPolicy() (string, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.policy == "" {
+		return "", errors.New("the file does not hold JSON")
+	}
+	return w.policy, nil
+}
+
+// policyIsGood reports whether STS accepts the policy that the next call has: after it has
+// refused a bad one, that is the last one that it accepted, if there is one.
+func (w *trial) policyIsGood() bool {
+	return w.policy != badPolicy || w.policyTried && w.best.AccessKeyID != ""
 }

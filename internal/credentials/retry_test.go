@@ -30,6 +30,39 @@ func TestRecoversWithin70Seconds(t *testing.T) {
 	}
 }
 
+// movingError is the error of a provider that asks two STSs in turn.
+type movingError struct{ *reason }
+
+func (movingError) Elsewhere() bool { return true }
+
+// With two STSs that are asked in turn either is asked within 70 seconds, even if the other
+// one, and itself until it works, takes the full time.
+func TestEitherRegionIsAskedWithin70Seconds(t *testing.T) {
+	for phase := range 20 {
+		synctest.Test(t, func(t *testing.T) {
+			began := time.Now()
+			outage := 2*time.Hour + time.Duration(phase)*7*time.Second
+			l := startWith(t, func() float64 { return almostOne }, func(ctx context.Context, call int) (aws.Credentials, error) {
+				if call > 0 && call%2 == 0 && time.Since(began) >= outage || call == 0 {
+					return granted(time.Hour), nil
+				}
+				<-ctx.Done()
+				return aws.Credentials{}, movingError{newReason(codeTimeout, "timed out")}
+			})
+			sleep(outage - time.Nanosecond)
+			l.wantCode(t, codeTimeout)
+			sleep(70 * time.Second)
+			l.wantServed(t)
+			calls := l.calls()
+			for i := len(calls) - 5; i < len(calls)-2; i++ {
+				if wait := calls[i+2].Sub(calls[i]) - 2*attemptTimeout; wait < 30*time.Second {
+					t.Errorf("an STS was asked again %v after it failed", wait)
+				}
+			}
+		})
+	}
+}
+
 func TestBackoffGrowsAndResetsOnSuccess(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := start(t, func(ctx context.Context, call int) (aws.Credentials, error) {

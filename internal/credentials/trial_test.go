@@ -51,6 +51,8 @@ type stsState struct {
 	failures        int           // how many more requests fail
 	grants          time.Duration // the lifetime of credentials
 	distrusts       bool          // the role does not accept the request
+	policy          string        // the content of the session policy file; empty: unreadable
+	policyTried     bool          // STS has refused this policy
 	issued, expires time.Time     // of the token; zero: the token is not valid
 }
 
@@ -61,7 +63,7 @@ func (w *trial) wouldGrant() bool {
 	shortest := w.grantor.shortest
 	stsAhead, wallAhead := time.Duration(w.stsAhead.Load()), time.Duration(w.wallAhead.Load())
 	now := time.Now().Add(stsAhead)
-	return (!w.fails && w.failures == 0 || w.isDown() && !w.otherFails) && !w.distrusts &&
+	return (!w.fails && w.failures == 0 || w.isDown() && !w.otherFails) && !w.distrusts && w.policyIsGood() &&
 		!now.Add(leeway).Before(w.issued) && now.Before(w.expires) &&
 		(w.grantor.name == "STS" || w.now().Before(w.expires)) && // the agent looks, too
 		w.grants > shortest && w.grants+stsAhead-wallAhead > shortest
@@ -124,7 +126,7 @@ func (a attempt) throttled() bool {
 func newTrial(t *testing.T, g *grantor, seed uint64, late bool) *trial {
 	w := &trial{grantor: g, sts: standin.NewSTS(issuer), other: standin.NewSTS(issuer), reg: prometheus.NewRegistry(), done: make(chan error, 1)}
 	w.agent = standin.NewAgent(issuer, w.sts, role)
-	w.grants = time.Hour
+	w.grants, w.policy = time.Hour, goodPolicy
 	g.grants(w, w.grants)
 	g.trusts[0].do(w)
 	if !late {
@@ -180,6 +182,8 @@ func (w *trial) recording(provider aws.CredentialsProvider) aws.CredentialsProvi
 			w.best = believed
 		} else if err == nil {
 			latest.err = newReason(codeInvalidResponse, "must be rejected")
+		} else {
+			w.policyTried = w.policyTried || strings.Contains(err.Error(), "Syntax errors in policy")
 		}
 		return c, err
 	}

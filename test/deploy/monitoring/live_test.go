@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -76,6 +78,10 @@ func newWorld(ctx context.Context, t *testing.T) *world {
 		stale:    newPod(t, "till", "stale"),
 		refusing: newPod(t, "till", "refusing"),
 		gone:     newPod(t, "till", "gone"),
+	}
+	w.good.policy = filepath.Join(t.TempDir(), "policy.json")
+	if err := os.WriteFile(w.good.policy, []byte(`{"Statement":[]}`), 0o644); err != nil {
+		t.Fatal(err)
 	}
 	w.renewing.sts.SetGrantLifetime(12 * time.Second)
 	w.denied.sts.AddRole(standin.Role{ARN: role, ServiceAccount: "another"})

@@ -37,6 +37,7 @@ type pod struct {
 	sts             *standin.STS
 	volume          *standin.Volume
 	endpoint, admin string // addresses
+	policy          string // a file with a session policy, if there is one
 }
 
 // newPod returns a pod whose sidecar has not started.
@@ -86,6 +87,9 @@ func (p *pod) start(t *testing.T, binary string) {
 		"SIDECAR_LISTEN=" + p.endpoint,
 		"SIDECAR_ADMIN_LISTEN=" + p.admin,
 		"SIDECAR_AUTHORIZATION_TOKEN=" + authorization,
+	}
+	if p.policy != "" {
+		cmd.Env = append(cmd.Env, "SIDECAR_SESSION_POLICY_FILE="+p.policy)
 	}
 	run(t, p.name, cmd)
 }
