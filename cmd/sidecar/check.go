@@ -97,6 +97,7 @@ func newSetup(arguments config.Arguments, cfg *config.Config, wrong error) check
 		Partition:   cfg.RegionPartition(),
 		SessionName: cfg.SessionName,
 		Duration:    cfg.Duration,
+		Longest:     cfg.LongestDuration,
 		Policy:      cfg.Policy,
 		Policies:    len(cfg.PolicyARNs),
 		Mesh:        check.InMesh,

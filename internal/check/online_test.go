@@ -79,6 +79,7 @@ func TestSTS(t *testing.T) {
 	tests := []struct {
 		name     string
 		duration time.Duration
+		longest  bool
 		answers  []*Failure // nil: granted
 		want     []string
 		calls    string
@@ -93,6 +94,8 @@ func TestSTS(t *testing.T) {
 		{name: "another", answers: []*Failure{{Code: "other", What: "what", Proves: "This.", Fix: "do that"}}, calls: "1h", want: []string{"FAIL STS other: what This. do that"}},
 		{name: "too long", duration: 4 * time.Hour, answers: []*Failure{{Code: "ValidationError", Kind: KindTooLong, What: "too long", Fix: "do that"}, nil}, calls: "4h 1h", want: []string{
 			"FAIL STS ValidationError: too long: the role does not allow --duration 4h; 1h works, so the trust policy is right do that"}},
+		{name: "too long, with --duration max", duration: 12 * time.Hour, longest: true, answers: []*Failure{{Code: "ValidationError", Kind: KindTooLong, What: "too long"}, nil}, calls: "12h 1h", want: []string{
+			"ok STS AssumeRoleWithWebIdentity granted credentials"}},
 		{name: "too long, and more", duration: 4 * time.Hour, answers: []*Failure{{Code: "ValidationError", Kind: KindTooLong, What: "too long"}, {Code: "AccessDenied", What: "no"}}, calls: "4h 1h", want: []string{"FAIL STS ValidationError: too long"}},
 		{name: "too long for 1 h", answers: []*Failure{{Code: "ValidationError", Kind: KindTooLong, What: "too long"}}, calls: "1h", want: []string{"FAIL STS ValidationError: too long"}},
 	}
@@ -100,7 +103,7 @@ func TestSTS(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			s := healthy(t)
-			s.Duration = max(tt.duration, time.Hour)
+			s.Duration, s.Longest = max(tt.duration, time.Hour), tt.longest
 			var calls []string
 			s.Assume = func(ctx context.Context, d time.Duration) (aws.Credentials, *Failure) {
 				if _, limited := ctx.Deadline(); !limited {

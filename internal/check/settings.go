@@ -47,7 +47,11 @@ func (r *run) role(context.Context) outcome {
 	if r.Role.AccountID == "" {
 		account = "no account"
 	}
-	text := fmt.Sprintf("%s in %s, partition %s; %s; session %s for %s", r.Role.Resource, account, r.Role.Partition, where, r.SessionName, short(r.Duration))
+	duration := short(r.Duration)
+	if r.Longest {
+		duration += " or what the role allows"
+	}
+	text := fmt.Sprintf("%s in %s, partition %s; %s; session %s for %s", r.Role.Resource, account, r.Role.Partition, where, r.SessionName, duration)
 	if r.Policy != "" || r.Policies > 0 {
 		text += fmt.Sprintf("; restricted by a session policy of %d characters and %d managed policies", len([]rune(r.Policy)), r.Policies)
 	}

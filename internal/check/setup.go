@@ -33,6 +33,7 @@ type Setup struct {
 	Partition   string // of Region; "": not one of AWS
 	SessionName string
 	Duration    time.Duration
+	Longest     bool // Duration is only the longest that a role may allow
 	Policy      string
 	Policies    int // managed ones
 
