@@ -109,6 +109,7 @@ func newSetup(arguments config.Arguments, cfg *config.Config, wrong error) check
 		return s
 	}
 	s.Reach, s.Assume, s.Identity = askers(cfg)
+	s.Fallback = fallbacksOf(cfg)
 	s.Endpoints = endpointsOf(cfg)
 	return s
 }

@@ -40,6 +40,19 @@ func askers(cfg *config.Config) (
 	return reach, assume, identity
 }
 
+// fallbacksOf returns the ways to the fallback regions.
+func fallbacksOf(cfg *config.Config) (all []check.Fallback) {
+	for _, region := range cfg.STS.Fallback {
+		options := stsOptions(cfg)
+		options.Region = region
+		all = append(all, check.Fallback{Region: region, Reach: func(ctx context.Context) (check.Reach, *check.Failure) {
+			r, err := sts.Probe(ctx, options)
+			return check.Reach(r), failureOf(err)
+		}})
+	}
+	return all
+}
+
 // failureOf returns an error of a source as check knows it, nil if there is none.
 func failureOf(err error) *check.Failure {
 	if err == nil {

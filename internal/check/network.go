@@ -18,11 +18,32 @@ const (
 	clockFailure = 5 * time.Minute
 )
 
-// network checks the way to STS, without a call.
+// network checks the way to STS, and to that of the fallback regions, without a call.
 func (r *run) network(ctx context.Context) outcome {
 	if len(r.Settings) > 0 {
 		return skip("the settings are wrong")
 	}
+	found := r.own(ctx)
+	for _, f := range r.Fallback {
+		found = append(found, f.network(ctx)...)
+	}
+	return found
+}
+
+// network checks the way to a fallback region, which matters only while the region's own STS
+// is down.
+func (f Fallback) network(ctx context.Context) outcome {
+	limited, cancel := context.WithTimeout(ctx, networkTimeout)
+	defer cancel()
+	reach, failure := f.Reach(limited)
+	if failure != nil {
+		return warn("fallback region %s: %s", f.Region, failure.What).advise("have the pod reach it, or correct --sts-fallback-regions")
+	}
+	return ok("fallback region %s: %s", f.Region, reach.describe())
+}
+
+// own checks the way to the region's own STS.
+func (r *run) own(ctx context.Context) outcome {
 	limited, cancel := context.WithTimeout(ctx, networkTimeout)
 	defer cancel()
 	reach, failure := r.Reach(limited)

@@ -39,6 +39,8 @@ type Setup struct {
 
 	// Reach makes a request to STS that is no call. Its Reach counts even with a Failure.
 	Reach func(context.Context) (Reach, *Failure)
+	// Fallback are the regions that are asked while the region's own STS is down.
+	Fallback []Fallback
 	// Mesh returns the name of the service mesh that the pod is in, or "".
 	Mesh func(context.Context) string
 	// Issuer reaches the issuer of the token.
@@ -69,6 +71,12 @@ type Claims struct {
 	ID                          string
 	Namespace, ServiceAccount   string
 	Pod, Node                   string
+}
+
+// Fallback is another region, whose Reach is like that of Setup.
+type Fallback struct {
+	Region string
+	Reach  func(context.Context) (Reach, *Failure)
 }
 
 // Reach is how far a request to STS came. Durations are 0 for what did not end.
