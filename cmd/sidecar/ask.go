@@ -98,6 +98,7 @@ func sendTo(ctx context.Context, method, address string, header http.Header) (*h
 		return nil, errors.New("its address is not one")
 	}
 	r.Header = header
+	r.Header.Set("User-Agent", "irsa-sidecar") // irsa_sidecar_clients_total is about others
 	client := http.Client{
 		Transport:     &http.Transport{DisableKeepAlives: true}, // no proxy
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },

@@ -12,6 +12,7 @@ import (
 
 	"irsa-sidecar/internal/check"
 	"irsa-sidecar/internal/config"
+	"irsa-sidecar/internal/peer"
 	"irsa-sidecar/internal/sts"
 	"irsa-sidecar/internal/token"
 )
@@ -111,6 +112,9 @@ func newSetup(arguments config.Arguments, cfg *config.Config, wrong error) check
 	s.Reach, s.Assume, s.Identity = askers(cfg)
 	s.Fallback = fallbacksOf(cfg)
 	s.Endpoints = endpointsOf(cfg)
+	if cfg.AllowedUIDs != nil {
+		s.Users = new(peer.Finder).Verify
+	}
 	return s
 }
 

@@ -11,6 +11,9 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"irsa-sidecar/internal/config"
+	"irsa-sidecar/internal/token"
 )
 
 // failLookups makes processes that start starts fail when they ask the kernel whose a
@@ -112,4 +115,23 @@ func (b *errnoBox) get() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.err
+}
+
+// P7: check asks the kernel as well, if only some users are allowed.
+func TestCheckAsksTheKernel(t *testing.T) {
+	t.Parallel()
+	arguments := config.ParseArguments([]string{"check"})
+	for setting, want := range map[string]bool{"": false, "SIDECAR_ALLOWED_UIDS=1000": true} {
+		cfg, err := config.Load(arguments, getenv(newWorld(t).environment(setting)), token.ReadFile)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := newSetup(arguments, cfg, nil)
+		if got := s.Users != nil; got != want {
+			t.Errorf("with %q it asks: %t, want %t", setting, got, want)
+		}
+		if s.Users != nil && s.Users() != nil {
+			t.Error(s.Users())
+		}
+	}
 }

@@ -14,6 +14,12 @@ func (r *run) endpoints(ctx context.Context) (all outcome) {
 	if len(r.Endpoints) == 0 {
 		return skip("the settings are wrong")
 	}
+	if r.Users != nil {
+		if err := r.Users(); err != nil {
+			all = fail("only some users may have credentials, and this kernel does not say which user a client is: %v", err).
+				advise("unset --allowed-uids (SIDECAR_ALLOWED_UIDS), with which the sidecar does not start here, and keep containers out with a secret path or an authorization token")
+		}
+	}
 	for _, endpoint := range r.Endpoints {
 		if err := endpoint.Ask(ctx); err != nil {
 			all = append(all, fail("%s: %v", endpoint.Address, err).

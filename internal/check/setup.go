@@ -50,6 +50,10 @@ type Setup struct {
 	// Identity returns the ARN of who owns credentials. It is nil if nobody can be asked.
 	Identity func(context.Context, aws.Credentials) (string, *Failure)
 
+	// Users returns an error if the kernel does not say which user a client is. It is nil if
+	// nobody needs to know.
+	Users func() error
+
 	Endpoints []Endpoint
 	Metadata  string // the URL of the instance metadata service
 }

@@ -32,7 +32,7 @@ func families() [familyCount]family {
 		{"aws-sdk-ruby", "ruby"},
 		{"Ruby", "ruby"},
 		{"aws-sdk-rust/", "rust"},
-		{"irsa-sidecar/", "sidecar"}, // the command ready
+		{"irsa-sidecar", "sidecar"}, // the commands ready and check
 	}
 }
 
