@@ -37,7 +37,12 @@ func newUsers(t *testing.T) users {
 		t.Fatal(err)
 	}
 	u := users{filepath.Join(open(t, t.TempDir()), "binary")}
-	if err := os.WriteFile(u.binary, binary, 0o755); err != nil {
+	// Otherwise a process that another test starts meanwhile may have the file open for
+	// writing, until it executes its own, and this one could not be executed.
+	syscall.ForkLock.RLock()
+	err = os.WriteFile(u.binary, binary, 0o755)
+	syscall.ForkLock.RUnlock()
+	if err != nil {
 		t.Fatal(err)
 	}
 	return u
