@@ -15,8 +15,9 @@ import (
 
 // handlers are what the sidecar serves.
 type handlers struct {
-	container http.Handler // at the loopback and the ECS address
+	container http.Handler // at the ECS address
 	instance  http.Handler
+	loopback  http.Handler // container, and what the command refresh asks
 	admin     http.Handler
 }
 
@@ -26,8 +27,10 @@ func newHandlers(ctx context.Context, cfg *config.Config, clients server.Clients
 	instance := server.Instance{
 		Role: cfg.Role, Region: cfg.STS.Region, Zone: cfg.Zone, ID: cfg.InstanceID, Domain: cfg.Domain(), V1: cfg.IMDSV1,
 	}
+	container := server.NewContainerEndpoint(access, clients, server.ContainerCredentials(cfg.Role), refresher, log, metrics)
 	return handlers{
-		container: server.NewContainerEndpoint(access, clients, server.ContainerCredentials(cfg.Role), refresher, log, metrics),
+		container: container,
+		loopback:  server.NewRefresh(newRefresh(refresher), container, metrics),
 		instance:  server.NewInstanceEndpoint(instance, clients, refresher, log, metrics),
 		admin:     server.NewAdmin(reg, func() error { return readiness(ctx, refresher) }),
 	}

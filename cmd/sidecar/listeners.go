@@ -52,7 +52,7 @@ func (l listeners) serve(ctx context.Context, g *errgroup.Group, handlers handle
 	for _, endpoint := range []struct {
 		listeners []net.Listener
 		handler   http.Handler
-	}{{l.loopback, handlers.container}, {l.ecs, handlers.container}, {l.imds, handlers.instance}} {
+	}{{l.loopback, handlers.loopback}, {l.ecs, handlers.container}, {l.imds, handlers.instance}} {
 		for _, ln := range endpoint.listeners {
 			g.Go(func() error { return listen.Serve(ctx, ln, endpoint.handler, limit, identify, log) })
 		}

@@ -66,6 +66,8 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout 
 		return linklocal.Add(ctx, cfg.Addresses, log)
 	case config.Ready:
 		return ready(ctx, cfg, stdout)
+	case config.Refresh:
+		return refresh(ctx, cfg, stdout)
 	}
 	return serve(ctx, cfg, log, stderr)
 }
@@ -102,7 +104,7 @@ func exit(err error, stderr io.Writer, terminationLog string) int {
 	}
 	message := fmt.Sprintf("sidecar: %v\n", err)
 	wrong, isConfig := errors.AsType[*config.Error](err)
-	if !isConfig || wrong.Command != config.Ready { // the termination log is the sidecar's
+	if !isConfig || wrong.Command != config.Ready && wrong.Command != config.Refresh { // the termination log is the sidecar's
 		writeExisting(terminationLog, message)
 	}
 	if _, ok := errors.AsType[*noCredentialsError](err); ok {

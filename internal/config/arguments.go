@@ -11,13 +11,14 @@ import (
 const (
 	Serve     = ""
 	Ready     = "ready"
+	Refresh   = "refresh"
 	Check     = "check"
 	LinkLocal = "link-local"
 )
 
 // Arguments is what a command line says.
 type Arguments struct {
-	Command       string // Serve, Ready, Check or LinkLocal
+	Command       string // Serve, Ready, Refresh, Check or LinkLocal
 	Help, Version bool
 	Offline, JSON bool // of Check
 
@@ -128,8 +129,8 @@ func (a *Arguments) parseWord(n int, word string) {
 	case a.Command == LinkLocal:
 		a.operands = append(a.operands, word)
 		return
-	case word != Ready && word != Check && word != LinkLocal:
-		a.fail("argument %d: unknown command: use %s, %s or %s, or no command to serve credentials", n, Ready, Check, LinkLocal)
+	case !slices.Contains([]string{Ready, Refresh, Check, LinkLocal}, word):
+		a.fail("argument %d: unknown command: use %s, %s, %s or %s, or no command to serve credentials", n, Ready, Check, Refresh, LinkLocal)
 		return
 	case a.Command != Serve:
 		a.fail("argument %d: more than one command", n)

@@ -15,11 +15,17 @@ const maxTokenLength = 4096
 // maxTokenFileSize leaves room for white space around the longest token.
 const maxTokenFileSize = 2 * maxTokenLength
 
+// RefreshPath is where the command Refresh asks for new credentials.
+const RefreshPath = "/v1/refresh"
+
 // path returns where credentials are served. It may be a secret: no error repeats it.
 func (l *loader) path() string {
 	value := l.value(keyPath)
 	if !matches(pathRule, value) || len(value) > l.settings[keyPath].most() {
 		l.fail(keyPath, "is not a path such as /v1/credentials: it must start with a slash and have only letters, digits and -._~ between single slashes, at most %s in all (if it has a $(NAME) that was not replaced, define NAME before it)", l.settings[keyPath].limit)
+	}
+	if strings.TrimSuffix(value, "/") == RefreshPath {
+		l.fail(keyPath, "is where the command refresh asks: use another path")
 	}
 	return strings.TrimSuffix(value, "/")
 }

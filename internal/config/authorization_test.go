@@ -111,3 +111,12 @@ func TestContentInPlaceOfAFile(t *testing.T) {
 		}
 	}
 }
+
+// The path of the command refresh is taken.
+func TestRefreshPathIsTaken(t *testing.T) {
+	env := webhook()
+	env["SIDECAR_PATH"] = RefreshPath + "/"
+	if _, err := load(nil, env); err == nil || !strings.Contains(err.Error(), "is where the command refresh asks") {
+		t.Errorf("got %v", err)
+	}
+}

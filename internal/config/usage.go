@@ -14,6 +14,10 @@ const usageHead = `Usage: sidecar [FLAGS]          serve credentials until SIGTE
                                 and say what to do; exit with status 0 if nothing
                                 fails, 1 if something does, 2 if it is a setting.
                                 It calls STS; with --offline it calls nobody
+       sidecar [FLAGS] refresh  have the sidecar that runs here get new credentials now,
+                                once in 60 seconds: after the role's sessions were
+                                revoked, or a policy changed (run it as the sidecar's
+                                user, with kubectl exec in its container)
        sidecar [FLAGS] link-local [ADDRESS...]
                                 add the addresses for --ecs-listen and --imds-listen,
                                 or only those named, to this pod's loopback interface

@@ -24,7 +24,7 @@ func (s step) GoString() string { return s.what }
 
 // steps draws a step. The simplest comes first: rapid shrinks towards it.
 func steps(g *grantor) *rapid.Generator[step] {
-	all := []*rapid.Generator[step]{timePasses(), timePasses(), allIsWell(), grantorAnswers(g), grantorFailsOnce(g), grantorExaggeratesOnce(g), tokenChanges(), tokenFlaps(), clockJumps(), awsClockDrifts(), clientWaits()}
+	all := []*rapid.Generator[step]{timePasses(), timePasses(), allIsWell(), grantorAnswers(g), grantorFailsOnce(g), grantorExaggeratesOnce(g), tokenChanges(), tokenFlaps(), clockJumps(), awsClockDrifts(), clientWaits(), operatorRefreshes()}
 	if g.regions {
 		all = append(all, outages(), otherAnswers(g), otherAnswers(g), policyChanges())
 	}

@@ -163,8 +163,8 @@ func (w *trial) checkSpacing() {
 	} else if latest.throttled() {
 		wait = w.throttledWait(latest, wait, throttled)
 	}
-	hurried := w.jumpedAhead || w.woken && failures > 0
-	w.jumpedAhead, w.woken = false, false
+	hurried := w.jumpedAhead || w.forced || w.woken && failures > 0
+	w.jumpedAhead, w.woken, w.forced = false, false, false
 	if hurried {
 		wait = min(wait, 5*time.Second)
 		for _, a := range slices.Backward(w.attempts) {

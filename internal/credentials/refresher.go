@@ -12,6 +12,7 @@ import (
 	"math/rand/v2"
 	"runtime/debug"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -51,6 +52,10 @@ type Refresher struct {
 	first   chan struct{}            // closed once state has credentials
 	wake    chan struct{}
 	recheck chan struct{} // the clock, which may have jumped
+	force   chan struct{} // an attempt
+
+	mu        sync.Mutex // guards the field below
+	forceable time.Time  // when Refresh may force the next attempt
 }
 
 // snapshot is what is known at one moment; it never changes.
@@ -85,6 +90,7 @@ func NewRefresher(provider aws.CredentialsProvider, grantor string, lifetime tim
 		first:    make(chan struct{}),
 		wake:     make(chan struct{}, 1),
 		recheck:  make(chan struct{}, 1),
+		force:    make(chan struct{}, 1),
 	}
 	r.state.Store(&snapshot{reason: newReason(codeOther, grantor+" has not answered the first request yet")})
 	return r
@@ -174,8 +180,8 @@ func (r *Refresher) Run(ctx context.Context) error {
 }
 
 // wait returns after delay, or when ctx is done. It returns early, but not before
-// earliest, if the wall clock gets there sooner than the timer does, or on Wake if
-// wakeable.
+// earliest, if the wall clock gets there sooner than the timer does, on Refresh, or on Wake
+// if wakeable.
 func (r *Refresher) wait(ctx context.Context, delay time.Duration, earliest time.Time, wakeable bool) {
 	due, dueWall := time.Now().Add(delay), r.now().Add(delay)
 	if earliest.After(due) {
@@ -195,13 +201,20 @@ func (r *Refresher) wait(ctx context.Context, delay time.Duration, earliest time
 			return
 		case <-timer.C:
 		case <-r.recheck:
+		case <-r.force:
+			r.hurry(&due, earliest)
 		case <-r.wake:
 			if wakeable {
-				due = earliest
-				r.metrics.nextAttempt.Set(seconds(r.now().Add(max(0, time.Until(due)))))
+				r.hurry(&due, earliest)
 			}
 		}
 	}
+}
+
+// hurry brings what is due forward to earliest.
+func (r *Refresher) hurry(due *time.Time, earliest time.Time) {
+	*due = earliest
+	r.metrics.nextAttempt.Set(seconds(r.now().Add(max(0, time.Until(earliest)))))
 }
 
 // refresh makes one attempt, publishes the result, and returns why it failed, nil if it

@@ -1,7 +1,9 @@
 package credentials
 
 import (
+	"context"
 	"errors"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -32,6 +34,21 @@ func otherAnswers(g *grantor) *rapid.Generator[step] {
 				w.otherFails = true
 			}}
 		}))
+}
+
+// operatorRefreshes asks for new credentials several times, which may cause one attempt a minute.
+func operatorRefreshes() *rapid.Generator[step] {
+	return rapid.Just(step{"operator refreshes five times", func(w *trial) {
+		done, cancel := context.WithCancel(context.Background())
+		cancel() // nobody waits for the result
+		for range 5 {
+			if w.forcedAt.IsZero() || time.Since(w.forcedAt) >= time.Minute {
+				w.forced, w.forcedAt = true, time.Now()
+			}
+			w.Refresh(done)
+			w.sleep(time.Second)
+		}
+	}})
 }
 
 // Session policies: STS refuses the bad one.

@@ -100,6 +100,8 @@ type records struct {
 	jumped      time.Time // the latest jump of the wall clock
 	jumpedAhead bool      // the wall clock jumped forward since the latest attempt started
 	woken       bool      // Wake was called since the latest attempt started
+	forced      bool      // Refresh was called since the latest attempt started
+	forcedAt    time.Time // the latest call of Refresh that was not too soon
 	works       time.Time // since when STS would grant usable credentials; zero: it would not
 	served      aws.Credentials
 }
