@@ -18,31 +18,21 @@ import (
 	"irsa-sidecar/internal/server"
 )
 
-const (
-	// refreshTimeout bounds the command: the sidecar answers within ten seconds.
-	refreshTimeout = 12 * time.Second
-
-	// maxRefreshAnswer is more than the sidecar says.
-	maxRefreshAnswer = 64 << 10
-)
+// refreshTimeout bounds the command: the sidecar answers within ten seconds.
+const refreshTimeout = 12 * time.Second
 
 // refresh has the sidecar that runs here get new credentials, and prints what came of it.
 func refresh(ctx context.Context, cfg *config.Config, stdout io.Writer) error {
 	ctx, cancel := context.WithTimeout(ctx, refreshTimeout)
 	defer cancel()
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+cfg.Listen.Loopback.HostPort+config.RefreshPath, nil)
+	resp, err := sendTo(ctx, http.MethodPost, "http://"+cfg.Listen.Loopback.HostPort+config.RefreshPath, http.Header{})
 	if err != nil {
 		return err
 	}
-	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}} // no proxy
-	resp, err := client.Do(r)
-	if err != nil {
-		return fmt.Errorf("the sidecar does not answer: %w", err)
-	}
 	defer resp.Body.Close()
 	var answer struct{ Message string }
-	if err := json.NewDecoder(io.LimitReader(resp.Body, maxRefreshAnswer)).Decode(&answer); err != nil || answer.Message == "" {
-		return fmt.Errorf("another process than the sidecar answers on %s: HTTP %d", cfg.Listen.Loopback.HostPort, resp.StatusCode)
+	if err := json.NewDecoder(io.LimitReader(resp.Body, askAnswer)).Decode(&answer); err != nil || answer.Message == "" {
+		return otherProcess(resp)
 	}
 	fmt.Fprintln(stdout, oneLine(answer.Message))
 	if resp.StatusCode != http.StatusOK {

@@ -20,7 +20,7 @@ const (
 // otherwise its error says when it will again.
 func (r *Refresher) Refresh(ctx context.Context) error {
 	if left := r.reserve(); left > 0 {
-		return newReason(codeOther, fmt.Sprintf("there was a refresh less than a minute ago: try again in %s", (left+time.Second).Truncate(time.Second)))
+		return fmt.Errorf("there was a refresh less than a minute ago: try again in %s", (left+time.Second).Truncate(time.Second))
 	}
 	before := r.state.Load()
 	notify(r.force)
@@ -30,7 +30,7 @@ func (r *Refresher) Refresh(ctx context.Context) error {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			return newReason(codeOther, r.grantor+" has not answered yet: see the log")
+			return fmt.Errorf("%s has not answered yet: see the log", r.grantor)
 		}
 		if s := r.state.Load(); s != before && s.reason != nil {
 			return s.reason

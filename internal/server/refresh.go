@@ -2,9 +2,6 @@ package server
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
-	"maps"
 	"net/http"
 	"time"
 )
@@ -23,6 +20,7 @@ type Refresh struct {
 // NewRefresh returns a handler of POST requests for r.Path. It passes all others on to next.
 func NewRefresh(r Refresh, next http.Handler, metrics *Metrics) http.Handler {
 	fail := failJSON(metrics)
+	done := text(metrics, "application/json", `{"message":"there are new credentials"}`)
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		if req.URL.Path != r.Path {
 			next.ServeHTTP(w, req)
@@ -38,20 +36,10 @@ func NewRefresh(r Refresh, next http.Handler, metrics *Metrics) http.Handler {
 		ctx, cancel := context.WithTimeout(req.Context(), refreshTimeout)
 		defer cancel()
 		if err := r.Now(ctx); err != nil {
-			message := err.Error()
-			if coded, ok := errors.AsType[interface {
-				error
-				ErrorMessage() string
-			}](err); ok {
-				message = coded.ErrorMessage()
-			}
-			fail(w, http.StatusServiceUnavailable, "NotRefreshed", message)
+			fail(w, http.StatusServiceUnavailable, "NotRefreshed", err.Error())
 			return
 		}
-		body, _ := json.Marshal(map[string]string{"message": "there are new credentials"})
-		metrics.ok.Inc()
-		maps.Copy(w.Header(), header("application/json", body))
-		w.Write(body)
+		done.ServeHTTP(w, req)
 	})
 }
 
