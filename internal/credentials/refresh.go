@@ -20,7 +20,7 @@ const (
 // otherwise its error says when it will again.
 func (r *Refresher) Refresh(ctx context.Context) error {
 	if left := r.reserve(); left > 0 {
-		return fmt.Errorf("there was a refresh less than a minute ago: try again in %s", (left+time.Second).Truncate(time.Second))
+		return fmt.Errorf("there was a refresh less than a minute ago: try again in %s", (left + time.Second).Truncate(time.Second))
 	}
 	before := r.state.Load()
 	notify(r.force)
