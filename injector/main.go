@@ -1,0 +1,108 @@
+// The injector adds irsa-sidecar to pods where deploy/inject cannot: below Kubernetes 1.36 as
+// an admission webhook, and in manifests. It evaluates the policy of deploy/inject itself.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"irsa-sidecar/injector/policy"
+	"irsa-sidecar/injector/render"
+)
+
+const usage = `usage:
+  injector render [FLAG...] <manifests >manifests
+  injector serve [FLAG...]
+
+render adds the sidecar to the pods of every workload that asks for it, in manifests. It can
+be the post-renderer of Helm. serve is an admission webhook; see deploy/injector.
+
+flags of both:
+  --policy DIR    the directory with policy.yaml and bindings.yaml of deploy/inject
+                  (default /policy, where the image has them)
+  --image IMAGE   of the sidecar
+  --region REGION the cluster's; "" for that of the node (Kubernetes 1.35 and later)
+A policy that has an image and a region already needs neither flag.
+`
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	err := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+	if errors.Is(err, flag.ErrHelp) {
+		fmt.Print(usage)
+	} else if err != nil {
+		fmt.Fprintf(os.Stderr, "injector: %v\n", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
+	if len(args) == 0 {
+		return errors.New("no command: see injector --help")
+	}
+	flags := flag.NewFlagSet("injector "+args[0], flag.ContinueOnError)
+	flags.SetOutput(io.Discard) // main prints the error
+	load := policyFlags(flags)
+	switch args[0] {
+	case "-h", "--help", "help":
+		return flag.ErrHelp
+	case "render":
+		return renderStream(ctx, flags, load, args[1:], stdin, stdout)
+	}
+	return fmt.Errorf("unknown command %q: see injector --help", args[0])
+}
+
+// policyFlags adds the flags that both commands have. The function that it returns loads the
+// policy, once the flags are parsed.
+func policyFlags(flags *flag.FlagSet) func() (*policy.Policy, error) {
+	dir := flags.String("policy", "/policy", "")
+	var settings policy.Settings
+	setting := func(p **string) func(string) error {
+		return func(value string) error {
+			*p = &value
+			return nil
+		}
+	}
+	flags.Func("image", "", setting(&settings.Image))
+	flags.Func("region", "", setting(&settings.Region))
+	return func() (*policy.Policy, error) { return policy.LoadDirectory(*dir, settings) }
+}
+
+func renderStream(ctx context.Context, flags *flag.FlagSet, load func() (*policy.Policy, error), args []string, stdin io.Reader, stdout io.Writer) error {
+	if err := parse(flags, args); err != nil {
+		return err
+	}
+	p, err := load()
+	if err != nil {
+		return err
+	}
+	manifests, err := io.ReadAll(stdin)
+	if err != nil {
+		return err
+	}
+	// With an error nothing is printed: half of the manifests could be taken for all.
+	rendered, err := render.Render(ctx, p, manifests)
+	if err != nil {
+		return err
+	}
+	_, err = stdout.Write(rendered)
+	return err
+}
+
+// parse parses flags, and refuses other arguments.
+func parse(flags *flag.FlagSet, args []string) error {
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	if flags.NArg() > 0 {
+		return fmt.Errorf("unknown argument %q", flags.Arg(0))
+	}
+	return nil
+}
