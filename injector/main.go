@@ -29,6 +29,12 @@ flags of both:
   --image IMAGE   of the sidecar
   --region REGION the cluster's; "" for that of the node (Kubernetes 1.35 and later)
 A policy that has an image and a region already needs neither flag.
+
+flags of serve:
+  --listen ADDRESS   of the webhook (default :9443)
+  --metrics ADDRESS  of /metrics, /healthz and /readyz (default :9440)
+  --cert-dir DIR     a directory with tls.crt and tls.key, read again as they change.
+                     Without it, the replicas issue their own certificate.
 `
 
 func main() {
@@ -55,6 +61,8 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		return flag.ErrHelp
 	case "render":
 		return renderStream(ctx, flags, load, args[1:], stdin, stdout)
+	case "serve":
+		return serve(ctx, flags, load, args[1:], stderr)
 	}
 	return fmt.Errorf("unknown command %q: see injector --help", args[0])
 }

@@ -1,0 +1,56 @@
+package certificate
+
+import (
+	"log/slog"
+	"os"
+	"path/filepath"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// publish writes a certificate for host into a directory.
+func publish(t *testing.T, dir, host string) *pair {
+	t.Helper()
+	p, err := newPair(host, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{leafCert, leafKey} {
+		if err := os.WriteFile(filepath.Join(dir, name), p.data[name], 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return p
+}
+
+func TestFilesAreReadAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir := t.TempDir()
+		f := NewFiles(dir, slog.New(slog.DiscardHandler))
+		if err := f.Ready(); err == nil || !f.Expires().IsZero() {
+			t.Fatal("ready without files")
+		}
+		first := publish(t, dir, "first.example.com")
+		time.Sleep(readAgain)
+		if err := f.Ready(); err != nil || !f.Expires().Equal(first.leaf.Leaf.NotAfter) {
+			t.Fatal(err)
+		}
+		publish(t, dir, "second.example.com")
+		if c, err := f.GetCertificate(nil); err != nil || c.Leaf.DNSNames[0] != "first.example.com" {
+			t.Fatalf("read again at once: %v", err)
+		}
+		time.Sleep(readAgain)
+		if c, err := f.GetCertificate(nil); err != nil || c.Leaf.DNSNames[0] != "second.example.com" {
+			t.Fatalf("not read again: %v", err)
+		}
+		// Between the two writes of a change the certificate does not match the key.
+		if err := os.WriteFile(filepath.Join(dir, leafCert), first.data[leafCert], 0o600); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(readAgain)
+		if c, err := f.GetCertificate(nil); err != nil || c.Leaf.DNSNames[0] != "second.example.com" {
+			t.Fatalf("the previous certificate is lost: %v", err)
+		}
+	})
+}
