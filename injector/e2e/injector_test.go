@@ -318,7 +318,7 @@ func hasSidecar(pod map[string]any, refusal string) error {
 // metric returns the sum of a metric over the replicas.
 func metric(t *testing.T, name string) (sum float64) {
 	t.Helper()
-	for _, address := range strings.Fields(kubectl(t, "", "-n", own, "get", "pods", "-o", "jsonpath={.items[*].status.podIP}")) {
+	for address := range strings.FieldsSeq(kubectl(t, "", "-n", own, "get", "pods", "-o", "jsonpath={.items[*].status.podIP}")) {
 		response, err := http.Get("http://" + net.JoinHostPort(address, "9440") + "/metrics")
 		if err != nil {
 			t.Fatal(err)

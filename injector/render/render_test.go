@@ -95,8 +95,7 @@ func TestByteForByte(t *testing.T) {
 // always name the namespace.
 func TestAsksElsewhere(t *testing.T) {
 	const deployment = "---\n{apiVersion: apps/v1, kind: Deployment, metadata: {name: example, namespace: there}, spec: {template: {spec: {serviceAccountName: example, containers: [{name: app}]}}}}\n"
-	labelled := strings.Replace(account, "annotations:", `labels: {irsa-sidecar/inject: "true"}, annotations:`, 1)
-	labelled = strings.Replace(account, "    annotations:", "    labels: {irsa-sidecar/inject: \"true\"}\n    annotations:", 1)
+	labelled := strings.Replace(account, "    annotations:", "    labels: {irsa-sidecar/inject: \"true\"}\n    annotations:", 1)
 	for _, tt := range []struct {
 		name, manifests string
 		want            bool

@@ -138,7 +138,7 @@ containers:
     resources: {requests: {cpu: 0.5, memory: 8Mi}, limits: {cpu: 1, memory: 8Mi}}
     livenessProbe: {httpGet: {path: "/~a/b", port: http}, periodSeconds: 3}
     ports: [{name: http, containerPort: 8080}]
-    env: [{name: ÜMLAUT, value: "a\"b\\c~1"}]`},
+    env: [{name: UMLAUT, value: "ü\"b\\c~1"}]`},
 		{"large", large()},
 	}
 }
