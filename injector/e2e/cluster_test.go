@@ -170,7 +170,7 @@ func canonical(t *testing.T, pod map[string]any) string {
 }
 
 // apply applies a kustomization in a new directory next to a copy of deploy.
-func apply(t *testing.T, kustomization string, files map[string]string) {
+func apply(t *testing.T, kustomization string) {
 	t.Helper()
 	dir := t.TempDir()
 	if err := os.CopyFS(filepath.Join(dir, "deploy"), os.DirFS("../../deploy")); err != nil {
@@ -179,11 +179,6 @@ func apply(t *testing.T, kustomization string, files map[string]string) {
 	overlay := filepath.Join(dir, "overlay")
 	if err := os.Mkdir(overlay, 0o755); err != nil {
 		t.Fatal(err)
-	}
-	for name, text := range files {
-		if err := os.WriteFile(filepath.Join(overlay, name), []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
 	}
 	if err := os.WriteFile(filepath.Join(overlay, "kustomization.yaml"), []byte(kustomization), 0o644); err != nil {
 		t.Fatal(err)

@@ -68,7 +68,7 @@ func testPolicy(t *testing.T) {
 		}
 		golden[s.Name] = record{Before: pod}
 	}
-	apply(t, fmt.Sprintf("configMapGenerator: [{name: irsa-sidecar, literals: [%q, region=eu-west-1]}]\ncomponents: [../deploy/inject]\n", "image="+shapes.Image), nil)
+	apply(t, fmt.Sprintf("configMapGenerator: [{name: irsa-sidecar, literals: [%q, region=eu-west-1]}]\ncomponents: [../deploy/inject]\n", "image="+shapes.Image))
 	until(t, 30*time.Second, func() error { return hasSidecar(create(labelled)) })
 	time.Sleep(2 * time.Second) // all bindings
 	for _, s := range shapes.All() {
@@ -90,19 +90,11 @@ func testPolicy(t *testing.T) {
 	}
 }
 
-// testStart applies deploy/injector, as documented, with the policy of this tree.
+// testStart applies deploy/injector, as documented.
 func testStart(t *testing.T) {
 	host, port, err := net.SplitHostPort(regexp.MustCompile(`https://([^"\s]+)`).FindStringSubmatch(kubectl(t, "", "config", "view", "--minify"))[1])
 	if err != nil {
 		t.Fatal(err)
-	}
-	files := map[string]string{}
-	for _, name := range []string{"policy.yaml", "bindings.yaml"} {
-		b, err := os.ReadFile("../../deploy/inject/" + name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		files[name] = string(b)
 	}
 	// A cluster without kube-proxy has no address for kubernetes.default.
 	apply(t, fmt.Sprintf(`
@@ -113,17 +105,12 @@ configMapGenerator:
     namespace: irsa-sidecar-injector
     behavior: merge
     literals: [%q, region=eu-west-1]
-  - name: irsa-sidecar-policy
-    namespace: irsa-sidecar-injector
-    files: [policy.yaml, bindings.yaml]
 patches:
   - target: {kind: Deployment}
     patch: |
       - {op: add, path: /spec/template/spec/containers/0/env/-, value: {name: KUBERNETES_SERVICE_HOST, value: %q}}
       - {op: add, path: /spec/template/spec/containers/0/env/-, value: {name: KUBERNETES_SERVICE_PORT, value: %q}}
-      - {op: add, path: /spec/template/spec/containers/0/volumeMounts, value: [{name: policy, mountPath: /policy}]}
-      - {op: add, path: /spec/template/spec/volumes, value: [{name: policy, configMap: {name: irsa-sidecar-policy}}]}
-`, imageName(), imageTag(), "image="+shapes.Image, host, port), files)
+`, imageName(), imageTag(), "image="+shapes.Image, host, port))
 	kubectl(t, "", "apply", "-k", "../../deploy/guard")
 	kubectl(t, "", "-n", own, "rollout", "status", "deployment/"+own, "--timeout=90s")
 	until(t, 30*time.Second, func() error { return hasSidecar(create(labelled)) })
