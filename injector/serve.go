@@ -61,6 +61,11 @@ func serve(ctx context.Context, flags *flag.FlagSet, load func() (*policy.Policy
 	if err != nil {
 		return err
 	}
+	return o.serve(ctx, p, config, log)
+}
+
+// serve serves until ctx is done, and then drains.
+func (o options) serve(ctx context.Context, p *policy.Policy, config *rest.Config, log *slog.Logger) error {
 	core, err := cluster.Client(config, "")
 	if err != nil {
 		return err

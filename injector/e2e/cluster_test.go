@@ -113,8 +113,9 @@ var apiAccess = regexp.MustCompile(`kube-api-access-\w{5}`)
 
 // record is one shape in the golden file.
 type record struct {
-	Before map[string]any `json:"before"` // without the policy
-	After  map[string]any `json:"after"`  // with it
+	Before  map[string]any `json:"before"`          // without the policy
+	After   map[string]any `json:"after,omitempty"` // with it
+	Refusal string         `json:"refusal,omitempty"`
 }
 
 const goldenFile = "../policy/testdata/golden.json"
@@ -160,9 +161,9 @@ func writeGolden(t *testing.T, golden map[string]record) {
 }
 
 // canonical returns JSON with sorted keys.
-func canonical(t *testing.T, pod map[string]any) string {
+func canonical(t *testing.T, r record) string {
 	t.Helper()
-	b, err := json.Marshal(pod)
+	b, err := json.Marshal(r)
 	if err != nil {
 		t.Fatal(err)
 	}

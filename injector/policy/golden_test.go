@@ -21,7 +21,10 @@ func TestGolden(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var golden map[string]struct{ Before, After json.RawMessage }
+	var golden map[string]struct {
+		Before, After json.RawMessage
+		Refusal       string
+	}
 	if err := json.Unmarshal(b, &golden); err != nil {
 		t.Fatal(err)
 	}
@@ -36,9 +39,15 @@ func TestGolden(t *testing.T) {
 	injected := 0
 	for _, s := range all {
 		t.Run(s.Name, func(t *testing.T) {
+			recorded := golden[s.Name]
 			before, after := &unstructured.Unstructured{}, &unstructured.Unstructured{}
-			if before.UnmarshalJSON(golden[s.Name].Before) != nil || after.UnmarshalJSON(golden[s.Name].After) != nil {
-				t.Fatal("not recorded: see injector/e2e")
+			if err := before.UnmarshalJSON(recorded.Before); err != nil {
+				t.Fatalf("not recorded: see injector/e2e: %v", err)
+			}
+			if recorded.Refusal == "" {
+				if err := after.UnmarshalJSON(recorded.After); err != nil {
+					t.Fatal(err)
+				}
 			}
 			namespace, account := objectsOf(t, s.Namespace, before)
 			got, err := p.Apply(t.Context(), Request{Pod: before, Namespace: namespace, Account: account})
@@ -48,6 +57,12 @@ func TestGolden(t *testing.T) {
 			if got != before {
 				injected++
 				setDefaults(got)
+			}
+			if recorded.Refusal != "" {
+				if got == before {
+					t.Errorf("unchanged, although the API server refuses what the policy makes of it: %s", recorded.Refusal)
+				}
+				return
 			}
 			if !reflect.DeepEqual(got.Object, after.Object) {
 				t.Errorf("the pod is\n%s\nwant\n%s", text(t, got), text(t, after))
