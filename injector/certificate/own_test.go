@@ -208,8 +208,9 @@ func TestRenewal(t *testing.T) {
 	}
 	// After a year without a replica the certificate has expired.
 	*one.clock = one.clock.Add(2 * leafLifetime)
-	one.mustLook(t, a)
-	if got := a.take(); got != "PUT" {
+	fresh := replica{NewOwn(one.core, one.admission, "injector", one.log, one.now), one.clock}
+	fresh.mustLook(t, a)
+	if got := a.take(); got != "PUT" || !bytes.Equal(a.secret.Data[authorityCert], authority) {
 		t.Errorf("writes: %s", got)
 	}
 }
