@@ -106,7 +106,8 @@ patches:
       - {op: add, path: /spec/template/spec/containers/0/env/-, value: {name: KUBERNETES_SERVICE_PORT, value: %q}}
 `, imageName(), imageTag(), "image="+shapes.Image, host, port))
 	kubectl(t, "", "apply", "-k", "../../deploy/guard")
-	kubectl(t, "", "-n", own, "rollout", "status", "deployment/"+own, "--timeout=90s")
+	t.Cleanup(func() { logState(t) })
+	kubectl(t, "", "-n", own, "rollout", "status", "deployment/"+own, "--timeout=60s")
 	until(t, 30*time.Second, func() error { return hasSidecar(create(labelled)) })
 	until(t, 30*time.Second, func() error { return hasSidecar(create(byAccount)) })
 	if certificates := strings.Fields(kubectl(t, "", "get", "mutatingwebhookconfiguration", "irsa-sidecar", "-o", "jsonpath={.webhooks[*].clientConfig.caBundle}")); len(certificates) != 3 || certificates[0] != certificates[1] || certificates[0] != certificates[2] {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"os/exec"
 	"regexp"
 	"strconv"
 	"strings"
@@ -83,4 +84,15 @@ func logMetrics(t *testing.T) {
 	requests := metric(t, "irsa_sidecar_injector_request_duration_seconds_count")
 	t.Logf("%v requests, %.1f ms each; memory of both replicas %.0f MiB", requests,
 		1000*metric(t, "irsa_sidecar_injector_request_duration_seconds_sum")/max(requests, 1), metric(t, "process_resident_memory_bytes")/(1<<20))
+}
+
+// logState logs what helps to explain a failure.
+func logState(t *testing.T) {
+	if !t.Failed() {
+		return
+	}
+	for _, args := range []string{"get pods -o wide", "get events", "logs -l app.kubernetes.io/name=" + own + " --prefix --tail=20"} {
+		out, err := exec.Command("kubectl", append([]string{"-n", own}, strings.Fields(args)...)...).CombinedOutput()
+		t.Logf("%s: %v\n%s", args, err, out)
+	}
 }

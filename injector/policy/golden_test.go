@@ -122,6 +122,9 @@ func setDefaults(pod *unstructured.Unstructured) {
 			if ref, ok := source["fieldRef"].(map[string]any); ok {
 				ref["apiVersion"] = "v1"
 			}
+			if e := e.(map[string]any); e["value"] == "" {
+				delete(e, "value")
+			}
 		}
 		if c["image"] != shapes.Image {
 			continue
@@ -132,7 +135,11 @@ func setDefaults(pod *unstructured.Unstructured) {
 			probe["successThreshold"] = int64(1)
 		}
 		if ports, ok := c["ports"].([]any); ok {
-			ports[0].(map[string]any)["protocol"] = "TCP"
+			port := ports[0].(map[string]any)
+			port["protocol"] = "TCP"
+			if spec["hostNetwork"] == true {
+				port["hostPort"] = port["containerPort"]
+			}
 		}
 		if apiAccess != nil {
 			mounts, _ := c["volumeMounts"].([]any)
