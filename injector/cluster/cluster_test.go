@@ -20,7 +20,7 @@ import (
 
 // api is an API server with the service account "old", which is in its lists, and "new",
 // which is not yet.
-func api(t *testing.T, gets *atomic.Int64) *httptest.Server {
+func api(t *testing.T, gets *atomic.Int64, streams bool) *httptest.Server {
 	account := func(name string) corev1.ServiceAccount {
 		return corev1.ServiceAccount{
 			TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "ServiceAccount"},
@@ -30,6 +30,15 @@ func api(t *testing.T, gets *atomic.Int64) *httptest.Server {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		switch {
+		case r.URL.Query().Get("sendInitialEvents") == "true" && streams:
+			kind, item := "Namespace", `"metadata": {"name": "shop", "resourceVersion": "1"}`
+			if r.URL.Path == "/api/v1/serviceaccounts" {
+				kind, item = "ServiceAccount", `"metadata": {"name": "old", "namespace": "shop", "resourceVersion": "1", "managedFields": [{"manager": "kubectl"}]}`
+			}
+			fmt.Fprintf(w, `{"type": "ADDED", "object": {"apiVersion": "v1", "kind": %q, %s}}`+"\n", kind, item)
+			fmt.Fprintf(w, `{"type": "BOOKMARK", "object": {"apiVersion": "v1", "kind": %q, "metadata": {"resourceVersion": "2", "annotations": {"k8s.io/initial-events-end": "true"}}}}`+"\n", kind)
+			w.(http.Flusher).Flush()
+			<-r.Context().Done()
 		case r.URL.Query().Get("sendInitialEvents") == "true": // as versions that do not know it
 			w.WriteHeader(http.StatusUnprocessableEntity)
 			fmt.Fprint(w, `{"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "Invalid", "code": 422}`)
@@ -59,8 +68,14 @@ func api(t *testing.T, gets *atomic.Int64) *httptest.Server {
 
 // What is known is not asked for, and what is not is.
 func TestObjects(t *testing.T) {
+	for _, streams := range []bool{false, true} {
+		t.Run(fmt.Sprintf("streams=%t", streams), func(t *testing.T) { testObjects(t, streams) })
+	}
+}
+
+func testObjects(t *testing.T, streams bool) {
 	var gets atomic.Int64
-	server := api(t, &gets)
+	server := api(t, &gets, streams)
 	client, err := Client(&rest.Config{Host: server.URL}, "")
 	if err != nil {
 		t.Fatal(err)
