@@ -95,7 +95,7 @@ func testStart(t *testing.T) {
 resources: [../deploy/injector]
 images: [{name: registry.example.com/irsa-sidecar-injector, newName: %q, newTag: %q}]
 configMapGenerator:
-  - name: irsa-sidecar-injector
+  - name: injector-settings
     namespace: irsa-sidecar-injector
     behavior: merge
     literals: [%q, region=eu-west-1]
