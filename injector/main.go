@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"irsa-sidecar/injector/policy"
@@ -24,11 +25,11 @@ render adds the sidecar to the pods of every workload that asks for it, in manif
 be the post-renderer of Helm. serve is an admission webhook; see deploy/injector.
 
 flags of both:
-  --policy DIR    the directory with policy.yaml and bindings.yaml of deploy/inject
-                  (default /policy, where the image has them)
-  --image IMAGE   of the sidecar
-  --region REGION the cluster's; "" for that of the node (Kubernetes 1.35 and later)
-A policy that has an image and a region already needs neither flag.
+  --policy DIR         deploy/inject, beside deploy/settings
+                       (default /deploy/inject, where the image has them)
+  --image IMAGE        of the sidecar
+  --region REGION      the cluster's; "" for that of the node (Kubernetes 1.35 and later)
+  --setting KEY=VALUE  another key of the ConfigMap irsa-sidecar; may be repeated
 
 flags of serve:
   --listen ADDRESS   of the webhook (default :9443)
@@ -70,16 +71,22 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 // policyFlags adds the flags that both commands have. The function that it returns loads the
 // policy, once the flags are parsed.
 func policyFlags(flags *flag.FlagSet) func() (*policy.Policy, error) {
-	dir := flags.String("policy", "/policy", "")
-	var settings policy.Settings
-	setting := func(p **string) func(string) error {
-		return func(value string) error {
-			*p = &value
+	dir := flags.String("policy", "/deploy/inject", "")
+	settings := policy.Settings{}
+	for _, key := range []string{"image", "region"} {
+		flags.Func(key, "", func(value string) error {
+			settings[key] = value
 			return nil
-		}
+		})
 	}
-	flags.Func("image", "", setting(&settings.Image))
-	flags.Func("region", "", setting(&settings.Region))
+	flags.Func("setting", "", func(text string) error {
+		key, value, ok := strings.Cut(text, "=")
+		if !ok {
+			return errors.New("want KEY=VALUE")
+		}
+		settings[key] = value
+		return nil
+	})
 	return func() (*policy.Policy, error) { return policy.LoadDirectory(*dir, settings) }
 }
 

@@ -3,6 +3,7 @@ package policy
 import (
 	"bytes"
 	"encoding/json"
+	"maps"
 	"reflect"
 	"strings"
 	"testing"
@@ -38,7 +39,7 @@ func podFrom(t testing.TB, manifest string) *unstructured.Unstructured {
 func request(pod *unstructured.Unstructured) Request {
 	return Request{
 		Pod:       pod,
-		Namespace: &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "example"}},
+		Namespace: &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "example", Labels: map[string]string{"kubernetes.io/metadata.name": "example"}}},
 		Account: &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{
 			Name: "example", Namespace: "example",
 			Annotations: map[string]string{"eks.amazonaws.com/role-arn": "arn:aws:iam::111122223333:role/example"},
@@ -70,7 +71,7 @@ func TestWhoAsks(t *testing.T) {
 		t.Run(strings.Join([]string{tt.pod, tt.account, tt.namespace}, "-"), func(t *testing.T) {
 			label := func(m *metav1.ObjectMeta, value string) {
 				if value != "" {
-					m.Labels = map[string]string{"irsa-sidecar/inject": value}
+					metav1.SetMetaDataLabel(m, "irsa-sidecar/inject", value)
 				}
 			}
 			pod := podFrom(t, strings.Replace(labelled, `, labels: {irsa-sidecar/inject: "true"}`, "", 1))
@@ -99,28 +100,58 @@ func TestWhoAsks(t *testing.T) {
 	}
 }
 
-// A policy or binding can be limited to namespaces, as documented.
+// The policy can be limited to namespaces with a label.
 func TestLimitedToNamespaces(t *testing.T) {
-	limited := strings.Replace(string(documents(t)), "namespaceSelector: {}", "namespaceSelector: {matchLabels: {team: a}}", 1)
-	p, err := Load([]byte(limited), settings())
+	limited := settings()
+	limited["namespace-label"] = "team"
+	p, err := LoadDirectory(dir, limited)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for team, want := range map[string]bool{"a": true, "b": false} {
+	for label, want := range map[string]bool{"team": true, "other": false} {
 		r := request(podFrom(t, labelled))
-		r.Namespace.Labels = map[string]string{"team": team}
+		r.Namespace.Labels[label] = "a"
 		after, err := p.Apply(t.Context(), r)
 		if err != nil || (after != r.Pod) != want {
-			t.Errorf("team %s: changed %t, %v", team, after != r.Pod, err)
+			t.Errorf("label %s: changed %t, %v", label, after != r.Pod, err)
 		}
+	}
+}
+
+// Every setting of the ConfigMap has its place.
+func TestSettings(t *testing.T) {
+	all := settings()
+	maps.Copy(all, map[string]string{"cpu-request": "11m", "memory-limit": "none", "uid": "1234", "image-pull-policy": "Always", "env": "HTTPS_PROXY=http://a \"b\"\n# a comment\nA=b=c"})
+	p, err := LoadDirectory(dir, all)
+	if err != nil {
+		t.Fatal(err)
+	}
+	after, err := p.Apply(t.Context(), request(podFrom(t, labelled)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{`"cpu":"11m"`, `"runAsUser":1234`, `"runAsGroup":9911`, `"imagePullPolicy":"Always"`, `{"name":"HTTPS_PROXY","value":"http://a \"b\""}`, `{"name":"A","value":"b=c"}`} {
+		if !strings.Contains(text(t, after), want) {
+			t.Errorf("no %s in %s", want, text(t, after))
+		}
+	}
+	if strings.Contains(text(t, after), `"limits":{"memory"`) {
+		t.Errorf("a limit: %s", text(t, after))
+	}
+	all["uid"] = "nobody"
+	if p, err = LoadDirectory(dir, all); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.Apply(t.Context(), request(podFrom(t, labelled))); err == nil || !strings.Contains(err.Error(), "uid: nobody") {
+		t.Errorf("error %v", err)
 	}
 }
 
 // The policy may use namespaceObject, as settings that users add do.
 func TestNamespaceObject(t *testing.T) {
-	const end = "// end of settings\n"
+	const end = "// end of settings\n" // as policies of earlier versions had to be changed
 	added := strings.Replace(string(documents(t)), end, end+`          {"name": "HTTPS_PROXY", "value": namespaceObject.metadata.annotations["proxy"]},`+"\n", 1)
-	p, err := Load([]byte(added), settings())
+	p, err := Load([]byte(added), complete(t))
 	if err != nil {
 		t.Fatal(err)
 	}

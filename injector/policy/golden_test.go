@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/yaml"
 
@@ -28,7 +29,7 @@ func TestGolden(t *testing.T) {
 	if err := json.Unmarshal(b, &golden); err != nil {
 		t.Fatal(err)
 	}
-	p, err := LoadDirectory(dir, Settings{Image: new(shapes.Image), Region: new("eu-west-1")})
+	p, err := LoadDirectory(dir, Settings{"image": shapes.Image, "region": "eu-west-1"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -91,6 +92,7 @@ func objectsOf(t *testing.T, namespace string, pod *unstructured.Unstructured) (
 			}
 		}
 	}
+	metav1.SetMetaDataLabel(&n.ObjectMeta, "kubernetes.io/metadata.name", n.Name)
 	if n.Name == "" || a.Name == "" {
 		t.Fatalf("no service account %s in %s", name, namespace)
 	}

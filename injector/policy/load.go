@@ -11,8 +11,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"strconv"
-	"strings"
 
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -34,14 +32,11 @@ type Policy struct {
 	patchers    []patch.Patcher
 }
 
-// Settings are the variables of the policy that deploy/inject/settings sets. One that is nil
-// remains as the policy has it.
-type Settings struct {
-	Image  *string
-	Region *string // "" is the region of the node
-}
+// Settings are those of the ConfigMap irsa-sidecar, by key. docs/install.md explains them.
+type Settings map[string]string
 
-// LoadDirectory loads policy.yaml and bindings.yaml of a directory such as deploy/inject.
+// LoadDirectory loads policy.yaml and bindings.yaml of a directory such as deploy/inject, with
+// the defaults of ../settings.
 func LoadDirectory(dir string, settings Settings) (*Policy, error) {
 	var documents []byte
 	for _, name := range []string{"policy.yaml", "bindings.yaml"} {
@@ -51,16 +46,27 @@ func LoadDirectory(dir string, settings Settings) (*Policy, error) {
 		}
 		documents = append(append(documents, "\n---\n"...), b...)
 	}
-	return Load(documents, settings)
+	defaults, err := os.ReadFile(filepath.Join(dir, "..", "settings", "kustomization.yaml"))
+	if err != nil {
+		return nil, err
+	}
+	all, err := withDefaults(settings, defaults)
+	if err != nil {
+		return nil, err
+	}
+	return Load(documents, all)
 }
 
 // Load compiles a policy and its bindings. It returns an error, with every problem that it
 // finds, if they use a feature that this package does not carry out, if an expression does
-// not compile, or if the image or the region is not set.
+// not compile, or if a setting has no value. Settings may also be in the policy already.
 func Load(documents []byte, settings Settings) (*Policy, error) {
 	object, bindings, err := decode(documents)
 	if err != nil {
 		return nil, err
+	}
+	if err := set(object, settings); err != nil {
+		return nil, fmt.Errorf("policy %s: %w", object.Name, err)
 	}
 	p := &Policy{}
 	if p.constraints, err = newScope(object.Spec.MatchConstraints.NamespaceSelector, object.Spec.MatchConstraints.ObjectSelector); err != nil {
@@ -72,9 +78,6 @@ func Load(documents []byte, settings Settings) (*Policy, error) {
 			return nil, fmt.Errorf("binding %s: %w", b.Name, err)
 		}
 		p.bindings = append(p.bindings, compiled)
-	}
-	if err := errors.Join(set(object, "image", settings.Image), set(object, "region", settings.Region)); err != nil {
-		return nil, fmt.Errorf("policy %s: %w", object.Name, err)
 	}
 	if err := p.compile(object); err != nil {
 		return nil, fmt.Errorf("policy %s: %w", object.Name, err)
@@ -123,30 +126,4 @@ func decode(documents []byte) (*admissionv1.MutatingAdmissionPolicy, []*admissio
 		problems = append(problems, checkBinding(b, policy.Name))
 	}
 	return policy, bindings, errors.Join(problems...)
-}
-
-// set sets a variable whose expression is a string literal, like the replacement in
-// deploy/inject/settings. "IMAGE" and "REGION" are what the policy has before.
-func set(policy *admissionv1.MutatingAdmissionPolicy, name string, value *string) error {
-	for i, v := range policy.Spec.Variables {
-		if v.Name != name {
-			continue
-		}
-		literal, err := strconv.Unquote(v.Expression)
-		if err != nil {
-			return fmt.Errorf("variable %s is %s, not a string", name, v.Expression)
-		}
-		if value != nil {
-			literal = *value
-			policy.Spec.Variables[i].Expression = strconv.Quote(literal)
-		}
-		switch {
-		case literal == strings.ToUpper(name):
-			return fmt.Errorf("no %s is set", name)
-		case strings.ContainsAny(literal, "\"\\\n ") || name == "image" && literal == "":
-			return fmt.Errorf("the %s is %q", name, literal)
-		}
-		return nil
-	}
-	return fmt.Errorf("no variable %s", name)
 }

@@ -10,7 +10,21 @@ import (
 const dir = "../../deploy/inject"
 
 func settings() Settings {
-	return Settings{Image: new("registry.example.com/irsa-sidecar:v1"), Region: new("eu-west-1")}
+	return Settings{"image": "registry.example.com/irsa-sidecar:v1", "region": "eu-west-1"}
+}
+
+// complete returns settings with the defaults.
+func complete(t *testing.T) Settings {
+	t.Helper()
+	defaults, err := os.ReadFile("../../deploy/settings/kustomization.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, err := withDefaults(settings(), defaults)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
 }
 
 func documents(t *testing.T) []byte {
@@ -30,10 +44,10 @@ func TestLoad(t *testing.T) {
 	if _, err := LoadDirectory(dir, settings()); err != nil {
 		t.Fatal(err)
 	}
-	rendered := bytes.ReplaceAll(documents(t), []byte(`'"IMAGE"'`), []byte(`'"image"'`))
-	rendered = bytes.ReplaceAll(rendered, []byte(`'"REGION"'`), []byte(`'""'`))
-	if _, err := Load(rendered, Settings{}); err != nil {
-		t.Errorf("a rendered policy: %v", err)
+	rendered, others := bytes.ReplaceAll(documents(t), []byte(`'"IMAGE"'`), []byte(`'"image"'`)), complete(t)
+	delete(others, "image")
+	if _, err := Load(rendered, others); err != nil {
+		t.Errorf("a policy that has an image: %v", err)
 	}
 }
 
@@ -53,7 +67,7 @@ func TestLoadRefuses(t *testing.T) {
 		{"ApplyConfiguration", "patchType: JSONPatch\n      jsonPatch:", "patchType: ApplyConfiguration\n      applyConfiguration:", "patchType"},
 		{"a variable that does not compile", "variables.annotation.split", "variables.annotation.splat", "variable endpointNames"},
 		{"a condition that does not compile", `c.name == "irsa-sidecar")`, `c.name == )`, "match conditions"},
-		{"a mutation that does not compile", "variables.requestedBy}", "variables.nothing}", "mutation 1"},
+		{"a mutation that does not compile", "variables.requestedBy}", "variables.nothing}", "mutation 2"},
 		{"no variable for the region", "- name: region", "- name: regions", "no variable region"},
 		{"an image that is no literal", `'"IMAGE"'`, `params.metadata.name`, "not a string"},
 		{"another policy's binding", "policyName: irsa-sidecar", "policyName: another", "policyName"},
@@ -71,7 +85,7 @@ func TestLoadRefuses(t *testing.T) {
 			if after == before {
 				t.Fatalf("the policy does not contain %q", tt.old)
 			}
-			_, err := Load([]byte(after), settings())
+			_, err := Load([]byte(after), complete(t))
 			if err == nil || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("error %v, want one with %q", err, tt.want)
 			}
@@ -86,11 +100,13 @@ func TestSettingsAreRequired(t *testing.T) {
 		want     string
 	}{
 		{"neither", Settings{}, "no image is set\nno region is set"},
-		{"no region", Settings{Image: new("image")}, "no region is set"},
-		{"the placeholder", Settings{Image: new("IMAGE"), Region: new("eu-west-1")}, "no image is set"},
-		{"an empty image", Settings{Image: new(""), Region: new("eu-west-1")}, `the image is ""`},
-		{"a quotation mark", Settings{Image: new(`a" + "b`), Region: new("eu-west-1")}, `the image is "a\" + \"b"`},
-		{"the node's region", Settings{Image: new("image"), Region: new("")}, ""},
+		{"no region", Settings{"image": "image"}, "no region is set"},
+		{"the placeholder", Settings{"image": "IMAGE", "region": "eu-west-1"}, "no image is set"},
+		{"an empty image", Settings{"image": "", "region": "eu-west-1"}, `the image is ""`},
+		{"a quotation mark", Settings{"image": `a" + "b`, "region": "eu-west-1"}, `the image is "a\" + \"b"`},
+		{"an unknown key", Settings{"image": "image", "region": "", "cpu": "1"}, "unknown setting cpu"},
+		{"a quotation mark in another", Settings{"image": "image", "region": "", "uid": `1", "x": "`}, `the uid is "1\", \"x\": \""`},
+		{"the node's region", Settings{"image": "image", "region": ""}, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			_, err := LoadDirectory(dir, tt.settings)

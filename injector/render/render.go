@@ -152,11 +152,14 @@ func (s *stream) account(namespace, name string) *corev1.ServiceAccount {
 	return &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: namespace}}
 }
 
+// namespace returns a namespace with the label that the API server adds.
 func (s *stream) namespace(name string) *corev1.Namespace {
+	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: cmp.Or(name, "default")}}
 	for _, n := range s.namespaces {
 		if n.Name == name {
-			return n
+			namespace = n
 		}
 	}
-	return &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: cmp.Or(name, "default")}}
+	metav1.SetMetaDataLabel(&namespace.ObjectMeta, "kubernetes.io/metadata.name", namespace.Name)
+	return namespace
 }

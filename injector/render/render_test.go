@@ -10,7 +10,7 @@ import (
 
 func load(t *testing.T) *policy.Policy {
 	t.Helper()
-	p, err := policy.LoadDirectory("../../deploy/inject", policy.Settings{Image: new("registry.example.com/irsa-sidecar:v1"), Region: new("eu-west-1")})
+	p, err := policy.LoadDirectory("../../deploy/inject", policy.Settings{"image": "registry.example.com/irsa-sidecar:v1", "region": "eu-west-1"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -33,13 +33,13 @@ func (f fake) ServiceAccount(_ context.Context, namespace, name string) (*corev1
 }
 
 func (f fake) Namespace(_ context.Context, name string) (*corev1.Namespace, error) {
-	return &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}, f.namespace
+	return &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{"kubernetes.io/metadata.name": name}}}, f.namespace
 }
 
 // ask sends a review of a pod's creation, and returns the answer.
 func ask(t *testing.T, objects Objects, body string) (*httptest.ResponseRecorder, *admissionv1.AdmissionResponse, *prometheus.Registry) {
 	t.Helper()
-	p, err := policy.LoadDirectory("../../deploy/inject", policy.Settings{Image: new("image"), Region: new("eu-west-1")})
+	p, err := policy.LoadDirectory("../../deploy/inject", policy.Settings{"image": "image", "region": "eu-west-1"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -116,7 +116,7 @@ func TestRefuses(t *testing.T) {
 	}{
 		{"no account", fake{account: errors.New(`serviceaccounts "example" not found`)}, reviewOf(asking), `irsa-sidecar cannot be added to the pod: looking up its service account: serviceaccounts "example" not found`},
 		{"no namespace", fake{namespace: errors.New("the API server: timeout")}, reviewOf(asking), "irsa-sidecar cannot be added to the pod: looking up its namespace: the API server: timeout"},
-		{"an expression fails", fake{}, reviewOf(strings.Replace(asking, `"image": "app"`, `"env": "text"`, 1)), "irsa-sidecar cannot be added to the pod: mutation 0 of the policy: "},
+		{"an expression fails", fake{}, reviewOf(strings.Replace(asking, `"image": "app"`, `"env": "text"`, 1)), "irsa-sidecar cannot be added to the pod: mutation 1 of the policy: "},
 		{"an update", fake{}, strings.Replace(reviewOf(asking), "CREATE", "UPDATE", 1), "irsa-sidecar cannot be added to the pod: UPDATE of Pod : the webhook is for the creation of pods alone"},
 		{"another kind", fake{}, strings.Replace(reviewOf(asking), `"kind": "Pod"}`, `"kind": "Deployment"}`, 1), "irsa-sidecar cannot be added to the pod: CREATE of Deployment "},
 		{"no object", fake{}, reviewOf("{}"), "irsa-sidecar cannot be added to the pod: "},
