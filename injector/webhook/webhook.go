@@ -29,7 +29,7 @@ const (
 	lookUpTimeout = 1500 * time.Millisecond
 )
 
-// Objects looks up what a policy needs besides the pod.
+// Objects looks up what a policy needs, apart from the pod.
 type Objects interface {
 	ServiceAccount(ctx context.Context, namespace, name string) (*corev1.ServiceAccount, error)
 	Namespace(ctx context.Context, name string) (*corev1.Namespace, error)
