@@ -194,10 +194,10 @@ func TestTreeNamesOnlyKnownSettings(t *testing.T) {
 				t.Errorf("%s names %s, which is not a setting", file, name)
 			}
 		}
-		if filepath.Ext(file) != ".yaml" {
+		if filepath.Ext(file) != ".yaml" || strings.Contains(file, "/deploy/injector/") {
 			continue
 		}
-		// Every flag in a manifest is the sidecar's, comments aside.
+		// Every flag in another manifest is the sidecar's, comments aside.
 		for _, m := range flag.FindAllStringSubmatch(comment.ReplaceAllString(text, ""), -1) {
 			if !hasFlag(m[1]) {
 				t.Errorf("%s names --%s, which is not a flag", file, m[1])
