@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -44,9 +45,7 @@ func TestRefresh(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			for name, values := range tt.header {
-				request.Header[name] = values
-			}
+			maps.Copy(request.Header, tt.header)
 			resp, err := http.DefaultClient.Do(request)
 			if err != nil {
 				t.Fatal(err)
