@@ -128,23 +128,26 @@ func serveProxy(t *testing.T, addr, to string) net.Listener {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { ln.Close() })
-	go http.Serve(ln, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		out, err := net.Dial("tcp", to)
-		if err != nil {
-			w.WriteHeader(http.StatusBadGateway)
-			return
-		}
-		defer out.Close()
-		w.WriteHeader(http.StatusOK)
-		in, _, err := http.NewResponseController(w).Hijack()
-		if err != nil {
-			return
-		}
-		defer in.Close()
-		go io.Copy(out, in)
-		io.Copy(in, out)
-	}))
+	go http.Serve(ln, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { tunnel(w, to) }))
 	return ln
+}
+
+// tunnel answers a CONNECT request with a connection to that address.
+func tunnel(w http.ResponseWriter, to string) {
+	out, err := net.Dial("tcp", to)
+	if err != nil {
+		w.WriteHeader(http.StatusBadGateway)
+		return
+	}
+	defer out.Close()
+	w.WriteHeader(http.StatusOK)
+	in, _, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		return
+	}
+	defer in.Close()
+	go io.Copy(out, in)
+	io.Copy(in, out)
 }
 
 // authority is a certificate authority.

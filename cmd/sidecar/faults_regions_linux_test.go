@@ -2,7 +2,6 @@ package main
 
 import (
 	"crypto/tls"
-	"io"
 	"net"
 	"net/http"
 	"os"
@@ -25,20 +24,11 @@ type regionalProxy struct {
 func (p *regionalProxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	region := strings.Split(r.Host, ".")[1]
 	p.asked <- region
-	out, err := net.Dial("tcp", p.to)
-	if err != nil || p.down[region] {
+	if p.down[region] {
 		w.WriteHeader(http.StatusBadGateway)
 		return
 	}
-	defer out.Close()
-	w.WriteHeader(http.StatusOK)
-	in, _, err := http.NewResponseController(w).Hijack()
-	if err != nil {
-		return
-	}
-	defer in.Close()
-	go io.Copy(out, in)
-	io.Copy(in, out)
+	tunnel(w, p.to)
 }
 
 // The program asks another region while its own cannot be reached, for the longest session
