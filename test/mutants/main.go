@@ -7,6 +7,7 @@
 //	test/mutants/run -record       tries them, and writes into each patch which test failed
 //	test/mutants/run -unit         leaves out those that a test of the whole program catches,
 //	                               which take most of the time
+//	test/mutants/run -part 1/3     tries every third, beginning with the second
 //
 // It exists because a test that cannot fail proves nothing, and reading it does not show
 // that. It fails if a mutant survives, or if the test that catches one fails without it.
@@ -35,9 +36,10 @@ const atATime = 2
 func main() {
 	record := flag.Bool("record", false, "write into each patch which test caught it")
 	unit := flag.Bool("unit", false, "leave out those that a test of the whole program catches")
+	part := flag.String("part", "0/1", "try only the mutants whose place is `K/N`: K modulo N")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, flag.Args(), *record, *unit, os.Stdout)
+	err := run(ctx, flag.Args(), *record, *unit, *part, os.Stdout)
 	stop()
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "mutants: %v\n", err)
@@ -45,14 +47,17 @@ func main() {
 	}
 }
 
-// run tries the mutants whose names begin with one of prefixes, or all.
-func run(ctx context.Context, prefixes []string, record, unit bool, stdout io.Writer) error {
+// run tries the mutants whose names begin with one of prefixes, or all, and of those one part.
+func run(ctx context.Context, prefixes []string, record, unit bool, part string, stdout io.Writer) error {
 	mutants, err := readMutants("test/mutants", prefixes)
 	if err != nil {
 		return err
 	}
 	if unit {
 		mutants = slices.DeleteFunc(mutants, func(m mutant) bool { return strings.HasPrefix(m.caught.pkg, "cmd/") })
+	}
+	if mutants, err = onlyPart(mutants, part); err != nil {
+		return err
 	}
 	text, err := os.ReadFile(document)
 	if err != nil {

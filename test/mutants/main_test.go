@@ -2,6 +2,7 @@ package main
 
 import (
 	"os"
+	"os/exec"
 	"reflect"
 	"testing"
 )
@@ -53,5 +54,43 @@ func TestEveryPromiseIsBroken(t *testing.T) {
 	}
 	if len(broken) > 0 {
 		t.Errorf("mutants of no promise: %v", broken)
+	}
+}
+
+// Every mutant is in one part, and a part that does not exist is an error.
+func TestOnlyPart(t *testing.T) {
+	all := []mutant{{name: "a"}, {name: "b"}, {name: "c"}, {name: "d"}}
+	seen := map[string]int{}
+	for _, part := range []string{"0/3", "1/3", "2/3"} {
+		some, err := onlyPart(all, part)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range some {
+			seen[m.name]++
+		}
+	}
+	if want := map[string]int{"a": 1, "b": 1, "c": 1, "d": 1}; !reflect.DeepEqual(seen, want) {
+		t.Errorf("got %v, want %v", seen, want)
+	}
+	for _, part := range []string{"", "1", "3/3", "-1/3", "0/0"} {
+		if _, err := onlyPart(all, part); err == nil {
+			t.Errorf("-part %q is no error", part)
+		}
+	}
+}
+
+// Those that are not tried this time are not forgotten when the code changes.
+func TestPatchesApply(t *testing.T) {
+	mutants, err := readMutants(".", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range mutants {
+		check := exec.CommandContext(t.Context(), "git", "apply", "--check", m.patch)
+		check.Dir = "../.."
+		if output, err := check.CombinedOutput(); err != nil {
+			t.Errorf("%s does not apply, recreate it: %v\n%s", m.name, err, output)
+		}
 	}
 }

@@ -50,6 +50,19 @@ func readMutants(dir string, prefixes []string) ([]mutant, error) {
 	return mutants, nil
 }
 
+// onlyPart returns the mutants whose place modulo N is K, for part "K/N".
+func onlyPart(mutants []mutant, part string) ([]mutant, error) {
+	var k, n int
+	if _, err := fmt.Sscanf(part, "%d/%d", &k, &n); err != nil || k < 0 || k >= n {
+		return nil, fmt.Errorf("-part %s is not K/N with K from 0 to N-1", part)
+	}
+	var some []mutant
+	for i := k; i < len(mutants); i += n {
+		some = append(some, mutants[i])
+	}
+	return some, nil
+}
+
 // readMutant returns what a patch says.
 func readMutant(patch string) (m mutant, err error) {
 	text, err := os.ReadFile(patch)
