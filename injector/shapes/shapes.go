@@ -4,6 +4,7 @@ package shapes
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -40,6 +41,7 @@ func Objects() string {
 			{"without-role", asking, ""},
 			{"annotated", asking, role + `, eks.amazonaws.com/audience: example, eks.amazonaws.com/token-expiration: "600", irsa-sidecar/endpoints: "ecs, imds", eks.amazonaws.com/sts-regional-endpoints: "false"`},
 			{"pod-identity", asking, "irsa-sidecar/source: pod-identity"},
+			{"odd", `irsa-sidecar/inject: "yes"`, role + `, eks.amazonaws.com/audience: "", eks.amazonaws.com/token-expiration: "99999999999", eks.amazonaws.com/sts-regional-endpoints: F, irsa-sidecar/uid: "2000", irsa-sidecar/memory-limit: 1Gi, irsa-sidecar/source: nothing, irsa-sidecar/endpoints: imds`},
 		} {
 			fmt.Fprintf(&b, "---\n{apiVersion: v1, kind: ServiceAccount, metadata: {name: %s, namespace: %s, labels: {%s}, annotations: {%s}}}\n", account.name, namespace, account.labels, account.annotations)
 		}
@@ -83,12 +85,12 @@ func All() (all []Shape) {
 			add(fmt.Sprintf("annotations-%d-%s", i, account), Namespace, account, asking, annotations, plain)
 		}
 	}
-	return all
+	return append(all, metadata()...)
 }
 
 type spec struct{ name, spec string }
 
-func specs() []spec { return append(ordinary(), unusual()...) }
+func specs() []spec { return slices.Concat(ordinary(), unusual(), odd()) }
 
 func ordinary() []spec {
 	return []spec{

@@ -28,7 +28,7 @@ func startPrometheus(t *testing.T, pods []*pod) prometheusv1.API {
 	dir := t.TempDir()
 	config, err := json.Marshal(map[string]any{ // JSON is YAML
 		"global":         map[string]any{"scrape_interval": scrapeInterval, "evaluation_interval": scrapeInterval},
-		"rule_files":     []string{writeRules(t, dir)},
+		"rule_files":     []string{writeRules(t, dir, directory+"/alerts.yaml")},
 		"scrape_configs": []any{scrapeConfig(applied(t).monitor, pods)},
 	})
 	if err != nil {

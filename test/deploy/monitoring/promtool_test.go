@@ -1,6 +1,7 @@
 package monitoring
 
 import (
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -9,11 +10,17 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// writeRules writes the alerts to a Prometheus rule file and returns its path.
-func writeRules(t *testing.T, dir string) string {
+// alertFiles are the alerts, by the file that tests them.
+var alertFiles = map[string]string{
+	"alerts_test.yaml":          directory + "/alerts.yaml",
+	"injector_alerts_test.yaml": root + "/deploy/injector/monitoring/alerts.yaml",
+}
+
+// writeRules writes the alerts of a file to a Prometheus rule file and returns its path.
+func writeRules(t *testing.T, dir, file string) string {
 	t.Helper()
 	// From the file itself, as without the operator.
-	text, err := os.ReadFile(directory + "/alerts.yaml")
+	text, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,28 +62,41 @@ func find(t *testing.T, program string) string {
 }
 
 func TestRules(t *testing.T) {
-	promtool(t, "check", "rules", "--lint=all", "--lint-fatal", writeRules(t, t.TempDir()))
+	for _, file := range alertFiles {
+		promtool(t, "check", "rules", "--lint=all", "--lint-fatal", writeRules(t, t.TempDir(), file))
+	}
 }
 
-// TestAlerts runs alerts_test.yaml.
+// TestAlerts runs alerts_test.yaml and injector_alerts_test.yaml.
 func TestAlerts(t *testing.T) {
-	dir := t.TempDir()
-	writeRules(t, dir)
-	text, err := os.ReadFile("alerts_test.yaml")
-	if err != nil {
-		t.Fatal(err)
+	for name, file := range alertFiles {
+		dir := t.TempDir()
+		rules := writeRules(t, dir, file)
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tests := filepath.Join(dir, name)
+		if err := os.WriteFile(tests, text, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		promtool(t, "test", "rules", tests)
+		t.Run("every alert is tested in "+name, func(t *testing.T) { everyAlertFires(t, text, rules) })
 	}
-	tests := filepath.Join(dir, "alerts_test.yaml")
-	if err := os.WriteFile(tests, text, 0o644); err != nil {
-		t.Fatal(err)
-	}
-	promtool(t, "test", "rules", tests)
-	t.Run("every alert is tested", func(t *testing.T) { everyAlertFires(t, text) })
 }
 
 // everyAlertFires checks that each alert has a test in which it fires, and one in which
 // it does not.
-func everyAlertFires(t *testing.T, text []byte) {
+func everyAlertFires(t *testing.T, text []byte, rules string) {
+	var groups struct {
+		Groups []struct {
+			Rules []struct{ Alert string }
+		}
+	}
+	written, err := os.ReadFile(rules)
+	if err := errors.Join(err, yaml.Unmarshal(written, &groups)); err != nil {
+		t.Fatal(err)
+	}
 	var file struct {
 		Tests []struct {
 			Alerts []struct {
@@ -98,9 +118,14 @@ func everyAlertFires(t *testing.T, text []byte) {
 			}
 		}
 	}
-	for _, rule := range applied(t).rules() {
-		if !fires[rule.Alert] || !silent[rule.Alert] {
-			t.Errorf("%s: want a time at which it fires, and one at which it does not", rule.Alert)
+	for _, group := range groups.Groups {
+		for _, rule := range group.Rules {
+			if !fires[rule.Alert] || !silent[rule.Alert] {
+				t.Errorf("%s: want a time at which it fires, and one at which it does not", rule.Alert)
+			}
 		}
+	}
+	if len(groups.Groups) == 0 {
+		t.Error("no alerts")
 	}
 }
