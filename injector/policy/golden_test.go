@@ -80,6 +80,9 @@ func objectsOf(t *testing.T, namespace string, pod *unstructured.Unstructured) (
 	t.Helper()
 	name, _, _ := unstructured.NestedString(pod.Object, "spec", "serviceAccountName")
 	n, a := &corev1.Namespace{}, &corev1.ServiceAccount{}
+	if name == "default" { // every namespace has it
+		a.Name, a.Namespace = name, namespace
+	}
 	for document := range strings.SplitSeq(shapes.Objects(), "---\n") {
 		switch {
 		case strings.Contains(document, "kind: Namespace, metadata: {name: "+namespace+","):
@@ -113,7 +116,11 @@ func setDefaults(pod *unstructured.Unstructured) {
 	}
 	for _, v := range spec["volumes"].([]any) {
 		if v := v.(map[string]any); v["name"] == "irsa-sidecar-token" {
-			v["projected"].(map[string]any)["defaultMode"] = int64(0o644)
+			projected := v["projected"].(map[string]any)
+			projected["defaultMode"] = int64(0o644)
+			if token := projected["sources"].([]any)[0].(map[string]any)["serviceAccountToken"].(map[string]any); token["audience"] == "" {
+				delete(token, "audience")
+			}
 		}
 	}
 	for _, c := range append(spec["initContainers"].([]any), spec["containers"].([]any)...) {
@@ -132,7 +139,16 @@ func setDefaults(pod *unstructured.Unstructured) {
 			continue
 		}
 		c["terminationMessagePath"], c["terminationMessagePolicy"] = "/dev/termination-log", "File"
-		c["imagePullPolicy"] = "IfNotPresent"
+		if c["imagePullPolicy"] == "" {
+			c["imagePullPolicy"] = "IfNotPresent"
+		}
+		resources := c["resources"].(map[string]any)
+		limits, _ := resources["limits"].(map[string]any)
+		for name, value := range limits {
+			if requests := resources["requests"].(map[string]any); requests[name] == nil {
+				requests[name] = value
+			}
+		}
 		if probe, ok := c["startupProbe"].(map[string]any); ok {
 			probe["successThreshold"] = int64(1)
 		}
