@@ -105,6 +105,9 @@ func create(s shapes.Shape) (pod map[string]any, refusal string) {
 	for _, key := range []string{"uid", "creationTimestamp", "managedFields", "resourceVersion", "generation"} {
 		delete(metadata, key)
 	}
+	if metadata["generateName"] != nil {
+		delete(metadata, "name")
+	}
 	delete(pod, "status")
 	return pod, ""
 }

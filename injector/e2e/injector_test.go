@@ -31,7 +31,7 @@ func podOf(account, labels string) string {
 
 // The steps follow each other on one cluster.
 func TestInjector(t *testing.T) {
-	policies := strings.Contains(kubectl(t, "", "get", "--raw", "/apis/admissionregistration.k8s.io/v1"), `"mutatingadmissionpolicies"`)
+	policies := policies(t)
 	kubectl(t, shapes.Objects(), "apply", "-f", "-")
 	step := func(name string, f func(*testing.T)) {
 		if !t.Run(name, f) {
@@ -42,17 +42,28 @@ func TestInjector(t *testing.T) {
 		step("the policy alone", testPolicy)
 	}
 	step("starts without a Secret", testStart)
+	step("a namespace without the label", testNamespaceWithoutLabel)
 	step("same as the policy", testSame)
 	if policies {
 		step("the policy was first", testNothingInjected)
 		return
 	}
+	step("cost", testCost)
 	step("a rolling restart refuses nothing", testRestart)
 	step("a killed replica", testKill)
 	step("the Secret is deleted", testSecretDeleted)
 	step("the authority is removed", testAuthorityRemoved)
+	step("Prometheus", testPrometheus)
+	step("a certificate expires", testShortLived)
+	step("beside the webhook of EKS", testBesideEKS)
+	step("cert-manager", testCertManager)
 	step("all replicas are away", testAway)
 	step("an address that does not answer", testSilence)
+}
+
+// policies reports whether the API server evaluates the policy itself.
+func policies(t *testing.T) bool {
+	return strings.Contains(kubectl(t, "", "get", "--raw", "/apis/admissionregistration.k8s.io/v1"), `"mutatingadmissionpolicies"`)
 }
 
 // testPolicy records what the policy makes of the shapes, or compares it with the record.
@@ -86,6 +97,20 @@ func testPolicy(t *testing.T) {
 
 // testStart applies deploy/injector, as documented.
 func testStart(t *testing.T) {
+	applyInjector(t, "")
+	kubectl(t, "", "apply", "-k", "../../deploy/guard")
+	t.Cleanup(func() { logState(t) })
+	kubectl(t, "", "-n", own, "rollout", "status", "deployment/"+own, "--timeout=60s")
+	until(t, 30*time.Second, func() error { return hasSidecar(create(labelled)) })
+	until(t, 30*time.Second, func() error { return hasSidecar(create(byAccount)) })
+	if certificates := strings.Fields(kubectl(t, "", "get", "mutatingwebhookconfiguration", "irsa-sidecar", "-o", "jsonpath={.webhooks[*].clientConfig.caBundle}")); len(certificates) != 3 || certificates[0] != certificates[1] || certificates[0] != certificates[2] {
+		t.Errorf("caBundle: %q", certificates)
+	}
+}
+
+// applyInjector applies deploy/injector with more of a kustomization.
+func applyInjector(t *testing.T, more string) {
+	t.Helper()
 	host, port, err := net.SplitHostPort(regexp.MustCompile(`https://([^"\s]+)`).FindStringSubmatch(kubectl(t, "", "config", "view", "--minify"))[1])
 	if err != nil {
 		t.Fatal(err)
@@ -104,15 +129,29 @@ patches:
     patch: |
       - {op: add, path: /spec/template/spec/containers/0/env/-, value: {name: KUBERNETES_SERVICE_HOST, value: %q}}
       - {op: add, path: /spec/template/spec/containers/0/env/-, value: {name: KUBERNETES_SERVICE_PORT, value: %q}}
-`, imageName(), imageTag(), "image="+shapes.Image, host, port))
-	kubectl(t, "", "apply", "-k", "../../deploy/guard")
-	t.Cleanup(func() { logState(t) })
-	kubectl(t, "", "-n", own, "rollout", "status", "deployment/"+own, "--timeout=60s")
-	until(t, 30*time.Second, func() error { return hasSidecar(create(labelled)) })
-	until(t, 30*time.Second, func() error { return hasSidecar(create(byAccount)) })
-	if certificates := strings.Fields(kubectl(t, "", "get", "mutatingwebhookconfiguration", "irsa-sidecar", "-o", "jsonpath={.webhooks[*].clientConfig.caBundle}")); len(certificates) != 3 || certificates[0] != certificates[1] || certificates[0] != certificates[2] {
-		t.Errorf("caBundle: %q", certificates)
+%s
+`, imageName(), imageTag(), "image="+shapes.Image, host, port, more))
+}
+
+// testNamespaceWithoutLabel: where the API server does not ask the injector, the guard refuses,
+// and says what to do.
+func testNamespaceWithoutLabel(t *testing.T) {
+	kubectl(t, "---\n{apiVersion: v1, kind: Namespace, metadata: {name: forgotten}}", "apply", "-f", "-")
+	kubectl(t, "---\n"+`{apiVersion: v1, kind: ServiceAccount, metadata: {name: asking, namespace: forgotten, labels: {irsa-sidecar/inject: "true"}, annotations: {eks.amazonaws.com/role-arn: "arn:aws:iam::111122223333:role/a"}}}`, "apply", "-f", "-")
+	forgotten := shapes.Shape{Namespace: "forgotten", Pod: podOf("asking", "")}
+	if policies(t) {
+		until(t, 30*time.Second, func() error { return hasSidecar(create(forgotten)) }) // by the policy
+		return
 	}
+	until(t, 30*time.Second, func() error {
+		_, refusal := create(forgotten)
+		if !strings.Contains(refusal, `label namespace forgotten with irsa-sidecar/service-accounts: "true"`) {
+			return fmt.Errorf("%q", refusal)
+		}
+		return nil
+	})
+	kubectl(t, "", "label", "namespace", "forgotten", "irsa-sidecar/service-accounts=true")
+	until(t, 30*time.Second, func() error { return hasSidecar(create(forgotten)) })
 }
 
 func testSame(t *testing.T) {
@@ -148,112 +187,6 @@ func testNothingInjected(t *testing.T) {
 	if n := metric(t, `irsa_sidecar_injector_requests_total{result="unchanged"}`); n == 0 {
 		t.Error("the webhook was never called: nothing was tested")
 	}
-}
-
-func testRestart(t *testing.T) {
-	failures, count := load(func() {
-		kubectl(t, "", "-n", own, "rollout", "restart", "deployment/"+own)
-		kubectl(t, "", "-n", own, "rollout", "status", "deployment/"+own, "--timeout=120s")
-		time.Sleep(8 * time.Second) // the old ones drain
-	})
-	t.Logf("%d pods, %d failures", count, len(failures))
-	if len(failures) > 0 || count < 20 {
-		t.Errorf("%d pods, %d failures: %v", count, len(failures), failures)
-	}
-}
-
-// testKill: the API server notices after a moment; a pod never passes without the sidecar.
-func testKill(t *testing.T) {
-	name := strings.Fields(kubectl(t, "", "-n", own, "get", "pods", "-o", "jsonpath={.items[*].metadata.name}"))[0]
-	failures, count := load(func() {
-		kubectl(t, "", "-n", own, "delete", "pod", name, "--grace-period=0", "--force")
-		kubectl(t, "", "-n", own, "rollout", "status", "deployment/"+own, "--timeout=90s")
-	})
-	for _, f := range failures {
-		if !strings.HasPrefix(f.Error(), "500 ") {
-			t.Errorf("not a refusal: %v", f)
-		}
-	}
-	t.Logf("%d of %d pods refused", len(failures), count)
-	until(t, 20*time.Second, func() error { return hasSidecar(create(labelled)) })
-}
-
-func testSecretDeleted(t *testing.T) {
-	const authority = `jsonpath={.data.ca\.crt}`
-	before := kubectl(t, "", "-n", own, "get", "secret", own, "-o", authority)
-	failures, count := load(func() {
-		kubectl(t, "", "-n", own, "delete", "secret", own)
-		until(t, 30*time.Second, func() error {
-			if got := kubectl(t, "", "-n", own, "get", "secret", own, "--ignore-not-found", "-o", authority); got != before {
-				return fmt.Errorf("the authority is %q", got)
-			}
-			return nil
-		})
-	})
-	if len(failures) > 0 || count < 5 {
-		t.Errorf("%d pods, failures %v", count, failures)
-	}
-}
-
-func testAuthorityRemoved(t *testing.T) {
-	kubectl(t, "", "patch", "mutatingwebhookconfiguration", "irsa-sidecar", "--type=json", "-p", `[{"op": "remove", "path": "/webhooks/0/clientConfig/caBundle"}]`)
-	until(t, 30*time.Second, func() error {
-		if kubectl(t, "", "get", "mutatingwebhookconfiguration", "irsa-sidecar", "-o", "jsonpath={.webhooks[0].clientConfig.caBundle}") == "" {
-			return fmt.Errorf("no authority")
-		}
-		return hasSidecar(create(labelled))
-	})
-}
-
-func testAway(t *testing.T) {
-	kubectl(t, "", "apply", "-k", "../../deploy/guard")
-	kubectl(t, "", "-n", own, "scale", "deployment", own, "--replicas=0")
-	until(t, 60*time.Second, func() error {
-		if _, refusal := create(labelled); !strings.Contains(refusal, "pods.irsa-sidecar.io") {
-			return fmt.Errorf("a pod that asks: %q", refusal)
-		}
-		if _, refusal := create(byAccount); !strings.Contains(refusal, "ValidatingAdmissionPolicy 'irsa-sidecar") {
-			return fmt.Errorf("a pod whose account asks: %q", refusal)
-		}
-		return nil
-	})
-	checkOthers(t)
-}
-
-// checkOthers checks that pods that do not ask are created at once.
-func checkOthers(t *testing.T) {
-	t.Helper()
-	for _, s := range []shapes.Shape{unlabelled, declining} {
-		start := time.Now()
-		if _, refusal := create(s); refusal != "" || time.Since(start) > time.Second {
-			t.Errorf("%s: %q after %s", s.Name, refusal, time.Since(start))
-		}
-	}
-}
-
-// testSilence: somebody listens, and never answers.
-func testSilence(t *testing.T) {
-	address := os.Getenv("E2E_ADDRESS")
-	ln, err := net.Listen("tcp", net.JoinHostPort(address, "0"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	patch := fmt.Sprintf(`{"op": "replace", "path": "/webhooks/%%d/clientConfig", "value": {"url": "https://%s/inject"}}`, ln.Addr())
-	kubectl(t, "", "patch", "mutatingwebhookconfiguration", "irsa-sidecar", "--type=json", "-p", "["+fmt.Sprintf(patch, 0)+","+fmt.Sprintf(patch, 1)+","+fmt.Sprintf(patch, 2)+"]")
-	until(t, 60*time.Second, func() error {
-		_, refusal := create(labelled)
-		if !strings.Contains(refusal, "pods.irsa-sidecar.io") || !strings.Contains(refusal, ln.Addr().String()) {
-			return fmt.Errorf("a pod that asks: %q", refusal)
-		}
-		return nil
-	})
-	start := time.Now()
-	if _, refusal := create(byAccount); !strings.Contains(refusal, "ValidatingAdmissionPolicy 'irsa-sidecar") {
-		t.Errorf("a pod whose account asks: %q", refusal)
-	}
-	t.Logf("the guard refuses a pod whose account asks after %s", time.Since(start).Round(time.Millisecond))
-	checkOthers(t)
 }
 
 func imageName() string { return strings.SplitN(os.Getenv("E2E_INJECTOR_IMAGE"), ":", 2)[0] }

@@ -25,3 +25,30 @@ func TestInjectorsNames(t *testing.T) {
 		t.Error("caBundle is the injector's to write")
 	}
 }
+
+// cert-manager issues the certificate for the name that the API server calls, and the injector
+// has no permission that it no longer needs.
+func TestInjectorWithCertManager(t *testing.T) {
+	dir := filepath.Join(copyDeploy(t), "overlay")
+	write(t, filepath.Join(dir, "kustomization.yaml"), "resources: [../injector]\ncomponents: [../injector/cert-manager]\n")
+	text := buildYAML(t, dir)
+	for _, want := range []string{
+		"  dnsNames:\n  - irsa-sidecar-injector.irsa-sidecar-injector.svc\n",
+		"  secretName: injector-tls\n",
+		"          secretName: injector-tls\n",
+		"        - --cert-dir=/tls\n",
+		"        - mountPath: /tls\n          name: tls\n          readOnly: true\n",
+		"    cert-manager.io/inject-ca-from: irsa-sidecar-injector/injector\n",
+		"kind: Certificate\nmetadata:\n  name: injector\n  namespace: irsa-sidecar-injector\n",
+		"kind: ClusterRoleBinding\n",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in\n%s", want, text)
+		}
+	}
+	for _, permission := range []string{"kind: Role\n", "kind: RoleBinding\n", "  - secrets\n", "  - mutatingwebhookconfigurations\n"} {
+		if strings.Contains(text, permission) {
+			t.Errorf("%q in\n%s", permission, text)
+		}
+	}
+}
