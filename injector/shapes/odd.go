@@ -1,9 +1,14 @@
 package shapes
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // odd returns pods as few people write them, and as controllers do.
-func odd() []spec {
+func odd() []spec { return slices.Concat(oddContainers(), oddPods(), fromControllers()) }
+
+func oddContainers() []spec {
 	return []spec{
 		{"env-null", `
 initContainers: [{name: first, image: app, env: null, volumeMounts: null}]
@@ -32,6 +37,11 @@ initContainers:
   - {name: logs, image: app, restartPolicy: Always, volumeMounts: [{name: logs, mountPath: /logs}]}
 volumes: [{name: logs, emptyDir: {medium: Memory, sizeLimit: 1Mi}}]
 containers: [{name: app, image: app, lifecycle: {postStart: {sleep: {seconds: 1}}}}]`},
+	}
+}
+
+func oddPods() []spec {
+	return []spec{
 		{"ephemeral-volumes", `
 volumes:
   - {name: scratch, ephemeral: {volumeClaimTemplate: {metadata: {labels: {a: b}}, spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}}}}
@@ -49,6 +59,11 @@ hostNetwork: true
 containers: [{name: app, image: app}]`},
 		{"linux", "os: {name: linux}\nnodeSelector: {kubernetes.io/os: linux, a/b: \"1\"}\ncontainers: [{name: app, image: app}]"},
 		{"deprecated-account", "serviceAccount: example\ncontainers: [{name: app, image: app}]"},
+	}
+}
+
+func fromControllers() []spec {
+	return []spec{
 		{"scheduling", `
 schedulingGates: [{name: example.com/gate}]
 readinessGates: [{conditionType: example.com/ready}]
