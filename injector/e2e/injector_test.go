@@ -45,9 +45,11 @@ func TestInjector(t *testing.T) {
 	step("a namespace without the label", testNamespaceWithoutLabel)
 	step("same as the policy", testSame)
 	if policies {
+		step("pods of controllers", testControllers)
 		step("the policy was first", testNothingInjected)
 		return
 	}
+	step("pods of controllers", testControllers)
 	step("cost", testCost)
 	step("a rolling restart refuses nothing", testRestart)
 	step("a killed replica", testKill)
@@ -175,6 +177,34 @@ func testSame(t *testing.T) {
 	}
 	t.Logf("%d of %d shapes are as the policy makes them on 1.37.2", equal, len(golden))
 	logMetrics(t)
+}
+
+// testControllers: pods that are not only tried, by the label and by the account.
+func testControllers(t *testing.T) {
+	const template = "selector: {matchLabels: {app: %[2]s}}, template: {metadata: {labels: {app: %[2]s, %[3]s}}, spec: {serviceAccountName: %[4]s, restartPolicy: %[5]s, containers: [{name: app, image: app}]}}"
+	var names []string
+	for _, kind := range []string{"apps/v1 Deployment", "apps/v1 StatefulSet", "apps/v1 DaemonSet", "batch/v1 Job"} {
+		version, kind, _ := strings.Cut(kind, " ")
+		for account, label := range map[string]string{"example": asking, "asking": "a: b"} {
+			name, restart, spec := strings.ToLower(kind)+"-"+account, "Always", template
+			if kind == "Job" {
+				restart, spec = "Never", "manualSelector: true, "+template
+			}
+			names = append(names, name)
+			kubectl(t, fmt.Sprintf("---\n{apiVersion: "+version+", kind: "+kind+", metadata: {name: %[2]s, namespace: %[1]s}, spec: {"+spec+"}}", shapes.Namespace, name, label, account, restart), "apply", "-f", "-")
+		}
+	}
+	until(t, 60*time.Second, func() error {
+		for _, name := range names {
+			got := kubectl(t, "", "-n", shapes.Namespace, "get", "pods", "-l", "app="+name, "-o", "jsonpath={.items[*].spec.initContainers[*].name}")
+			if !strings.HasPrefix(got, "irsa-sidecar") {
+				return fmt.Errorf("%s: init containers %q", name, got)
+			}
+		}
+		return nil
+	})
+	kubectl(t, "", "-n", shapes.Namespace, "delete", "deployment,statefulset,daemonset,job", "--all", "--cascade=background")
+	kubectl(t, "", "-n", shapes.Namespace, "delete", "pods", "--all", "--grace-period=0", "--force")
 }
 
 // testNothingInjected checks that the policy, which runs first, keeps the webhook from
