@@ -61,7 +61,7 @@ func testCertManager(t *testing.T) {
 	trust(t, before, first.pem)
 	applyInjector(t, "components: [../deploy/injector/cert-manager]")
 	kubectl(t, "", "-n", own, "delete", "rolebinding,role,secret", own)
-	kubectl(t, "", "-n", own, "rollout", "status", "deployment/"+own, "--timeout=120s")
+	rollOut(t)
 	trust(t, first.pem)
 	until(t, 30*time.Second, func() error { return hasSidecar(create(labelled)) })
 	pods := kubectl(t, "", "-n", own, "get", "pods", "-o", "name")
@@ -89,7 +89,7 @@ func testCertManager(t *testing.T) {
 func testExpired(t *testing.T, ca authority, year time.Time) {
 	publish(t, ca, time.Now().Add(-time.Hour), time.Now().Add(-time.Minute))
 	kubectl(t, "", "-n", own, "rollout", "restart", "deployment/"+own) // open connections would go on
-	kubectl(t, "", "-n", own, "rollout", "status", "deployment/"+own, "--timeout=120s")
+	rollOut(t)
 	until(t, 60*time.Second, func() error {
 		if _, refusal := create(labelled); !strings.Contains(refusal, "pods.irsa-sidecar.io") || !strings.Contains(refusal, "certificate has expired") {
 			return fmt.Errorf("a pod that asks: %q", refusal)
@@ -102,6 +102,18 @@ func testExpired(t *testing.T, ca authority, year time.Time) {
 	checkOthers(t)
 	publish(t, ca, time.Now().Add(-time.Hour), year)
 	until(t, 150*time.Second, func() error { return errors.Join(hasSidecar(create(labelled)), hasSidecar(create(byAccount))) })
+}
+
+// rollOut waits until the new replicas are ready and the old ones are gone.
+func rollOut(t *testing.T) {
+	t.Helper()
+	kubectl(t, "", "-n", own, "rollout", "status", "deployment/"+own, "--timeout=120s")
+	until(t, 60*time.Second, func() error {
+		if pods := strings.Fields(kubectl(t, "", "-n", own, "get", "pods", "-o", "name")); len(pods) != 2 {
+			return fmt.Errorf("pods %q", pods)
+		}
+		return nil
+	})
 }
 
 // certManager has its kinds, without what they do.

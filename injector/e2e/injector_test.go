@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -47,6 +48,7 @@ func TestInjector(t *testing.T) {
 	if policies {
 		step("pods of controllers", testControllers)
 		step("the policy was first", testNothingInjected)
+		step("an upgrade", testUpgrade)
 		return
 	}
 	step("pods of controllers", testControllers)
@@ -78,7 +80,7 @@ func testPolicy(t *testing.T) {
 		}
 		golden[s.Name] = record{Before: pod}
 	}
-	apply(t, fmt.Sprintf("configMapGenerator: [{name: irsa-sidecar, literals: [%q, region=eu-west-1]}]\ncomponents: [../deploy/inject]\n", "image="+shapes.Image))
+	applyPolicy(t)
 	until(t, 30*time.Second, func() error { return hasSidecar(create(labelled)) })
 	time.Sleep(2 * time.Second) // all bindings
 	for _, s := range shapes.All() {
@@ -95,6 +97,11 @@ func testPolicy(t *testing.T) {
 			t.Errorf("%s: the policy no longer makes what is recorded: with UPDATE_GOLDEN=1 it is recorded again", s.Name)
 		}
 	}
+}
+
+func applyPolicy(t *testing.T) {
+	t.Helper()
+	apply(t, fmt.Sprintf("configMapGenerator: [{name: irsa-sidecar, literals: [%q, region=eu-west-1]}]\ncomponents: [../deploy/inject]\n", "image="+shapes.Image))
 }
 
 // testStart applies deploy/injector, as documented.
@@ -221,3 +228,30 @@ func testNothingInjected(t *testing.T) {
 
 func imageName() string { return strings.SplitN(os.Getenv("E2E_INJECTOR_IMAGE"), ":", 2)[0] }
 func imageTag() string  { return strings.SplitN(os.Getenv("E2E_INJECTOR_IMAGE"), ":", 2)[1] }
+
+// testUpgrade: on a version that has the policy the webhook goes on without it, and once it is
+// applied injects nothing more. No pod is refused, or passes, meanwhile.
+func testUpgrade(t *testing.T) {
+	const injected = `irsa_sidecar_injector_requests_total{result="injected"}`
+	kubectl(t, "", "delete", "mutatingadmissionpolicy,mutatingadmissionpolicybinding", "--all")
+	until(t, 30*time.Second, func() error {
+		if err := hasSidecar(create(labelled)); err != nil {
+			return err
+		}
+		if metric(t, injected) == 0 {
+			return errors.New("the webhook injects nothing")
+		}
+		return nil
+	})
+	failures, count := load(func() {
+		time.Sleep(time.Second)
+		applyPolicy(t)
+		for last := -1.0; last != metric(t, injected); time.Sleep(3 * time.Second) {
+			last = metric(t, injected)
+		}
+	})
+	t.Logf("%d pods, %d failures; the webhook injected %.0f", count, len(failures), metric(t, injected))
+	if len(failures) > 0 || count < 20 {
+		t.Errorf("%d pods, failures %v", count, failures)
+	}
+}
