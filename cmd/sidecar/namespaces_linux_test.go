@@ -30,6 +30,25 @@ const (
 // It skips the test if an ordinary user may not create namespaces. Root may.
 func inNamespaces(t *testing.T) bool {
 	t.Helper()
+	return isInside(t, &syscall.SysProcAttr{
+		Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWPID | syscall.CLONE_NEWNS | syscall.CLONE_NEWNET,
+		UidMappings: []syscall.SysProcIDMap{{HostID: os.Getuid(), Size: 1}},
+		GidMappings: []syscall.SysProcIDMap{{HostID: os.Getgid(), Size: 1}},
+	})
+}
+
+// asRootInNamespaces is inNamespaces with every user. Only root may do this.
+func asRootInNamespaces(t *testing.T) bool {
+	t.Helper()
+	if uid := os.Getuid(); uid != 0 {
+		t.Skipf("user id %d cannot start processes of others; root can", uid)
+	}
+	return isInside(t, &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID | syscall.CLONE_NEWNS | syscall.CLONE_NEWNET})
+}
+
+// isInside is inNamespaces for those of attributes.
+func isInside(t *testing.T, attributes *syscall.SysProcAttr) bool {
+	t.Helper()
 	if os.Getenv(insideVariable) == t.Name() {
 		if err := furnish(t); err != nil {
 			t.Log(err)
@@ -41,13 +60,9 @@ func inNamespaces(t *testing.T) bool {
 	defer cancel()
 	this := "^" + strings.ReplaceAll(t.Name(), "/", "$/^") + "$"
 	cmd := exec.CommandContext(ctx, os.Args[0], "-test.run="+this, "-test.v")
-	cmd.Env = append(os.Environ(), insideVariable+"="+t.Name(), "TMPDIR="+t.TempDir())
+	cmd.Env = append(os.Environ(), insideVariable+"="+t.Name(), "TMPDIR="+open(t, t.TempDir()))
 	cmd.Stdout, cmd.Stderr = t.Output(), t.Output()
-	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWPID | syscall.CLONE_NEWNS | syscall.CLONE_NEWNET,
-		UidMappings: []syscall.SysProcIDMap{{HostID: os.Getuid(), Size: 1}},
-		GidMappings: []syscall.SysProcIDMap{{HostID: os.Getgid(), Size: 1}},
-	}
+	cmd.SysProcAttr = attributes
 	err := cmd.Run()
 	exit, _ := errors.AsType[*exec.ExitError](err)
 	switch {

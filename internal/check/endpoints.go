@@ -40,7 +40,11 @@ func (r *run) agent(ctx context.Context) outcome {
 		return skip("there is no token")
 	}
 	if failure := r.assume(ctx, 0); failure != nil {
-		return fail("%s", failure.String()).advise(failure.advice()...)
+		advice := failure.advice()
+		if failure.Code == "network" {
+			advice = append(advice, r.mesh(ctx, "169.254.170.23:80")...)
+		}
+		return fail("%s", failure.String()).advise(advice...)
 	}
 	return r.granted("the EKS Pod Identity agent")
 }

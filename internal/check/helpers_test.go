@@ -36,7 +36,7 @@ func healthy(t testing.TB) *Setup {
 		Proc:        t.TempDir(),
 		Now:         func() time.Time { return now },
 		Region:      "eu-west-1", Partition: "aws", SessionName: "pod-1", Duration: time.Hour,
-		Mesh:   func(context.Context) string { return "" },
+		Mesh:   func(context.Context, string) (string, bool) { return "", false },
 		Issuer: transport,
 		Reach: func(context.Context) (Reach, *Failure) {
 			return Reach{Host: "sts.eu-west-1.amazonaws.com", DNS: 1, Connect: 1, TLS: 1, Answer: 1, Issuer: "Amazon", Date: now}, nil

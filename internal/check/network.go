@@ -3,8 +3,6 @@ package check
 import (
 	"context"
 	"fmt"
-	"net"
-	"net/netip"
 	"strings"
 	"time"
 )
@@ -56,10 +54,7 @@ func (r *run) own(ctx context.Context) outcome {
 			text += "; before that, " + done
 		}
 		advice := failure.advice()
-		if mesh := r.Mesh(ctx); mesh != "" {
-			advice = append(advice, mesh+" is in this pod: its proxy must start before the sidecar (holdApplicationUntilProxyStarts, a native sidecar), allow STS, or leave STS traffic alone")
-		}
-		return fail("%s", text).advise(advice...)
+		return fail("%s", text).advise(append(advice, r.mesh(ctx, reach.Refused)...)...)
 	}
 	r.reached = true
 	offset := r.Now().Sub(reach.Date).Round(time.Second)
@@ -133,23 +128,4 @@ func (f *Failure) advice() []string {
 		return []string{fix}
 	}
 	return []string{f.Proves, fix}
-}
-
-// InMesh returns the name of the service mesh whose proxy listens in this pod, or "".
-func InMesh(ctx context.Context) string {
-	for _, mesh := range []struct {
-		name string
-		port uint16
-	}{
-		{"Istio", 15021},  // https://istio.io/latest/docs/ops/deployment/application-requirements/
-		{"Linkerd", 4191}, // https://linkerd.io/2/reference/proxy-metrics/
-	} {
-		dialer := net.Dialer{Timeout: 200 * time.Millisecond}
-		conn, err := dialer.DialContext(ctx, "tcp", netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), mesh.port).String())
-		if err == nil {
-			conn.Close()
-			return mesh.name
-		}
-	}
-	return ""
 }

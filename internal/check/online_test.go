@@ -50,6 +50,8 @@ func TestNetwork(t *testing.T) {
 		{name: "no such name", failure: &Failure{Kind: KindUnknownHost, What: "no such host", Fix: "fix"}, want: "FAIL network no such host: is the region's name right? fix"},
 		{name: "refused", reach: Reach{DNS: time.Millisecond}, failure: &Failure{What: "connection refused", Proves: "It is there.", Fix: "fix"}, want: "FAIL network connection refused; before that, DNS 1 ms It is there. fix"},
 		{name: "refused in a mesh", failure: &Failure{What: "connection refused", Fix: "fix"}, mesh: "Istio", want: "FAIL network connection refused fix Istio is in this pod: its proxy must start before"},
+		{name: "redirected by a mesh", reach: Reach{Refused: "52.1.2.3:443"}, failure: &Failure{What: "connection refused", Fix: "fix"}, mesh: "Linkerd",
+			want: "FAIL network connection refused fix Linkerd redirects what this pod sends to its proxy, which does not run yet: this is proven, as a connection to 52.1.2.3:443 came to the proxy's port."},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -61,7 +63,7 @@ func TestNetwork(t *testing.T) {
 				}
 				return tt.reach, tt.failure
 			}
-			s.Mesh = func(context.Context) string { return tt.mesh }
+			s.Mesh = func(_ context.Context, refused string) (string, bool) { return tt.mesh, refused != "" }
 			if r := of(t, s, "network"); !strings.Contains(r.all(), tt.want) {
 				t.Errorf("got %s", r.all())
 			}

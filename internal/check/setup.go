@@ -41,8 +41,8 @@ type Setup struct {
 	Reach func(context.Context) (Reach, *Failure)
 	// Fallback are the regions that are asked while the region's own STS is down.
 	Fallback []Fallback
-	// Mesh returns the name of the service mesh that the pod is in, or "".
-	Mesh func(context.Context) string
+	// Mesh is InMesh.
+	Mesh func(ctx context.Context, refused string) (name string, captures bool)
 	// Issuer reaches the issuer of the token.
 	Issuer http.RoundTripper
 	// Assume asks STS for credentials, or the EKS Pod Identity agent, which knows no duration.
@@ -87,6 +87,7 @@ type Fallback struct {
 type Reach struct {
 	Host, Proxy               string
 	Addresses                 []netip.Addr
+	Refused                   string // the address that refused a connection
 	DNS, Connect, TLS, Answer time.Duration
 	Issuer                    string // of the certificate
 	Date                      time.Time

@@ -18,6 +18,7 @@ const (
 	CauseCertificate = "certificate"
 	CauseClock       = "clock"
 	CauseRefused     = "refused"
+	CauseMesh        = "mesh"
 )
 
 // Cause is what a failure proves, where that is more than its code says.
@@ -149,6 +150,10 @@ func connectionCauses() []Cause {
 		Name: CauseRefused, Code: codeNetwork, Says: "connection refused",
 		Proves: "The address is in reach, and refuses connections.",
 		Fix:    "check --sts-endpoint, network policies and HTTPS_PROXY; in a service mesh, its proxy must start before the sidecar or leave STS traffic alone",
+	}, {
+		Name: CauseMesh, Code: codeNetwork, Says: "connection refused",
+		Proves: "The address is public, and STS refuses no connections there: something nearer does. Most likely Istio or Linkerd redirects what the pod sends to its proxy, which does not run yet.",
+		Fix:    "in a mesh (Istio, Linkerd) have its proxy start before the sidecar, or exclude the sidecar from it (docs/meshes.md; sidecar check says which mesh it is); otherwise check network policies, --sts-endpoint and HTTPS_PROXY",
 	}}
 }
 

@@ -1,11 +1,15 @@
 package sts
 
 import (
+	"context"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"net/url"
+	"os"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -117,6 +121,26 @@ func TestNoProxy(t *testing.T) {
 		transport.Proxy = http.ProxyURL(where)
 		_, err = exchange(t.Context(), New(Options{Endpoint: "https://sts.example", Transport: transport}, prometheus.NewRegistry()), issuer.Token(standin.Claims{}))
 		if why := explained(t, err); !strings.Contains(why.Error(), want) {
+			t.Errorf("got %s", why)
+		}
+	}
+}
+
+// STS refuses no connections: if one to a public address is refused, a mesh is named.
+func TestRefusedConnections(t *testing.T) {
+	t.Parallel()
+	for address, want := range map[string]string{
+		"52.94.133.1:443": "in a mesh (Istio, Linkerd) have its proxy start before the sidecar",
+		"[2600::1]:443":   "in a mesh (Istio, Linkerd) have its proxy start before the sidecar",
+		"10.0.42.17:443":  "check --sts-endpoint, network policies",
+		"127.0.0.1:443":   "check --sts-endpoint, network policies",
+	} {
+		to := net.TCPAddrFromAddrPort(netip.MustParseAddrPort(address))
+		transport := &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
+			return nil, &net.OpError{Op: "dial", Net: "tcp", Addr: to, Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)}
+		}}
+		_, err := exchange(t.Context(), New(Options{Endpoint: "https://sts.example", Transport: transport}, prometheus.NewRegistry()), issuer.Token(standin.Claims{}))
+		if why := explained(t, err); !strings.HasPrefix(why.Fix(), want) || !strings.Contains(why.What(), address+": connect: connection refused") {
 			t.Errorf("got %s", why)
 		}
 	}

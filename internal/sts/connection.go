@@ -51,10 +51,24 @@ func connectionCause(err error) Cause {
 	if wrong, ok := errors.AsType[x509.CertificateInvalidError](err); ok && wrong.Reason == x509.Expired {
 		return namedCause(CauseClock)
 	}
-	if errors.Is(err, syscall.ECONNREFUSED) {
-		return namedCause(CauseRefused)
+	switch {
+	case !errors.Is(err, syscall.ECONNREFUSED):
+		return Cause{}
+	case refusedInPublic(err):
+		return namedCause(CauseMesh)
 	}
-	return Cause{}
+	return namedCause(CauseRefused)
+}
+
+// refusedInPublic reports whether the address that refused a connection is a public one. Those
+// of STS refuse none.
+func refusedInPublic(err error) bool {
+	op, ok := errors.AsType[*net.OpError](err)
+	if !ok {
+		return false
+	}
+	tcp, ok := op.Addr.(*net.TCPAddr)
+	return ok && tcp.IP.IsGlobalUnicast() && !tcp.IP.IsPrivate()
 }
 
 // describeTransport says why there was no answer, without what net/http repeats of one

@@ -3,11 +3,13 @@ package sts
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"net"
 	"net/http"
 	"net/http/httptrace"
 	"net/netip"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -16,6 +18,7 @@ type Reach struct {
 	Host      string
 	Proxy     string       // HOST:PORT; empty: none
 	Addresses []netip.Addr // of Host, or of Proxy
+	Refused   string       // the address that refused a connection
 	DNS       time.Duration
 	Connect   time.Duration
 	TLS       time.Duration
@@ -85,6 +88,15 @@ func (p *prober) end(stage string, d *time.Duration, err error, more func(*Reach
 	}
 }
 
+// refused notes the address if it refused the connection.
+func (p *prober) refused(address string, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if errors.Is(err, syscall.ECONNREFUSED) {
+		p.reach.Refused = address
+	}
+}
+
 // trace returns a context whose requests are measured. Addresses are tried at once, so that
 // several connections may begin.
 func (p *prober) trace(ctx context.Context) context.Context {
@@ -94,8 +106,11 @@ func (p *prober) trace(ctx context.Context) context.Context {
 		DNSDone: func(info httptrace.DNSDoneInfo) {
 			p.end("DNS", &p.reach.DNS, info.Err, func(r *Reach) { r.Addresses = addresses(info.Addrs) })
 		},
-		ConnectStart:      func(string, string) { p.begin("connect") },
-		ConnectDone:       func(_, _ string, err error) { p.end("connect", &p.reach.Connect, err, nothing) },
+		ConnectStart: func(string, string) { p.begin("connect") },
+		ConnectDone: func(_, address string, err error) {
+			p.end("connect", &p.reach.Connect, err, nothing)
+			p.refused(address, err)
+		},
 		TLSHandshakeStart: func() { p.begin("TLS") },
 		TLSHandshakeDone: func(state tls.ConnectionState, err error) {
 			p.end("TLS", &p.reach.TLS, err, func(r *Reach) { r.Issuer = issuerOf(state) })
