@@ -62,6 +62,7 @@ type Refresher struct {
 type snapshot struct {
 	credentials aws.Credentials // AccessKeyID is empty if there are none
 	reason      *reason         // why the latest attempt failed; nil: it succeeded
+	unasked     bool            // no attempt has ended
 }
 
 // remaining returns how long the credentials are still valid, 0 if they are not.
@@ -92,7 +93,7 @@ func NewRefresher(provider aws.CredentialsProvider, grantor string, lifetime tim
 		recheck:  make(chan struct{}, 1),
 		force:    make(chan struct{}, 1),
 	}
-	r.state.Store(&snapshot{reason: newReason(codeOther, grantor+" has not answered the first request yet")})
+	r.state.Store(&snapshot{reason: newReason(codeOther, grantor+" has not answered the first request yet"), unasked: true})
 	return r
 }
 
@@ -223,10 +224,13 @@ func (r *Refresher) refresh(ctx context.Context) *reason {
 	attempt, cancel := context.WithTimeout(ctx, attemptTimeout)
 	defer cancel()
 	fresh, err := r.provider.Retrieve(attempt)
+	old := r.state.Load()
 	if ctx.Err() != nil {
+		if err != nil && old.unasked { // otherwise nothing would say what the process waited for
+			r.state.Store(&snapshot{reason: reasonFor(err, r.codes)})
+		}
 		return nil
 	}
-	old := r.state.Load()
 	if err == nil {
 		fresh, err = r.accept(fresh, old.credentials)
 	}

@@ -181,6 +181,28 @@ func TestACancelledAttemptIsNotPublished(t *testing.T) {
 	})
 }
 
+// P7: without one before it, it says what the process has waited for, and is no failure.
+func TestACancelledFirstAttemptIsTheReason(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hanging := aws.CredentialsProviderFunc(func(ctx context.Context) (aws.Credentials, error) {
+			<-ctx.Done()
+			return aws.Credentials{}, newReason(codeTimeout, "was still connecting to STS")
+		})
+		r := NewRefresher(hanging, "STS", time.Hour, stsCodes(), slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := r.Run(ctx); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := r.Current(); err == nil || err.Error() != "timeout: was still connecting to STS" {
+			t.Errorf("the reason is %v", err)
+		}
+		if n := testutil.ToFloat64(r.metrics.failing.WithLabelValues(codeTimeout)); n != 0 {
+			t.Errorf("refresh_failing{timeout} is %v", n)
+		}
+	})
+}
+
 // P8: a call that hangs does not delay the shutdown.
 func TestStopsWhileSTSHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

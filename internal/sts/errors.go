@@ -62,6 +62,9 @@ type attempt struct {
 // said is repeated only after sanitize.
 func (c *Client) explain(ctx context.Context, err error, a attempt) *Error {
 	// When ctx ends a read, the error may say that the connection was closed.
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return newError(codeTimeout, fmt.Sprintf("was still %s %s", a.stage, c.endpoint))
+	}
 	if netErr, ok := errors.AsType[net.Error](err); ctx.Err() != nil || ok && netErr.Timeout() {
 		return newError(codeTimeout, fmt.Sprintf("timed out%s %s %s", a.after(), a.stage, c.endpoint))
 	}

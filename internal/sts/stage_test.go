@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptrace"
@@ -39,6 +40,29 @@ func TestStages(t *testing.T) {
 		if step.do(); s.String() != step.want {
 			t.Errorf("%s: got %q, want %q", step.name, s, step.want)
 		}
+	}
+}
+
+// When the process ends, the stage of the call is said, and no limit, which was not reached.
+func TestCancelledCall(t *testing.T) {
+	t.Parallel()
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	go func() {
+		if conn, err := silent.Accept(); err == nil {
+			defer conn.Close()
+			io.ReadFull(conn, make([]byte, 1)) // the handshake has begun
+			cancel()
+		}
+	}()
+	endpoint := "https://" + silent.Addr().String()
+	_, err = exchange(ctx, New(Options{Endpoint: endpoint}, prometheus.NewRegistry()), issuer.Token(standin.Claims{}))
+	if why := explained(t, err); !strings.HasPrefix(why.Error(), "timeout: was still in the TLS handshake with "+endpoint+": check DNS") {
+		t.Errorf("got %v", why)
 	}
 }
 
