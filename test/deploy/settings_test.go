@@ -38,7 +38,7 @@ func TestSettingsOfInject(t *testing.T) {
 	defaults := map[string]string{
 		"cpu-request": "10m", "cpu-limit": "none", "memory-request": "32Mi", "memory-limit": "64Mi",
 		"ephemeral-storage-request": "none", "ephemeral-storage-limit": "none",
-		"uid": "9911", "gid": "9911", "image-pull-policy": "none",
+		"uid": "9911", "gid": "9911", "image-pull-policy": "none", "startup": "probe",
 	}
 	changed := map[string]string{}
 	var keys strings.Builder
@@ -209,9 +209,45 @@ func TestSettingsOfComponent(t *testing.T) {
 			}
 		})
 	}
-	_, err := withSettings(t, "env: A=b,", kustomization)
-	if want := "the key env is for deploy/inject; with deploy/component, patch the container irsa-sidecar"; err == nil || !strings.Contains(err.Error(), want) {
-		t.Errorf("with the key env: got error %v, want %q", err, want)
+	for keys, want := range map[string]string{
+		"env: A=b,":      "the key env is for deploy/inject; with deploy/component, patch the container irsa-sidecar",
+		"startup: fast,": "the key startup is neither probe nor hook",
+	} {
+		if _, err := withSettings(t, keys, kustomization); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("with %s got error %v, want %q", keys, err, want)
+		}
+	}
+}
+
+// The sidecar has a startup probe or a hook, as the ConfigMap says, and is otherwise the same.
+func TestStartupOfComponent(t *testing.T) {
+	pods := func(keys string) (all []*core.PodTemplateSpec) {
+		objects, err := withSettings(t, keys, "resources: [settings.yaml, workloads.yaml]\ncomponents: [../component]\n")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, object := range objects {
+			if name, pod := template(object); name == "with" {
+				all = append(all, pod)
+			}
+		}
+		return all
+	}
+	plain := pods("")
+	if probe := pods("startup: probe,"); !equality.Semantic.DeepEqual(probe, plain) {
+		t.Errorf("the default is not the probe: %v", probe)
+	}
+	hooked := pods("startup: hook,")
+	for i, pod := range hooked {
+		sidecar := &pod.Spec.InitContainers[1] // after link-local
+		if sidecar.StartupProbe != nil || sidecar.Lifecycle == nil || sidecar.Lifecycle.PreStop != nil ||
+			!slices.Equal(sidecar.Lifecycle.PostStart.Exec.Command, []string{"/sidecar", "ready", "--wait=5s"}) {
+			t.Errorf("with the hook the sidecar is %v", sidecar)
+		}
+		sidecar.StartupProbe, sidecar.Lifecycle = plain[i].Spec.InitContainers[1].StartupProbe, nil
+	}
+	if len(plain) != 5 || !equality.Semantic.DeepEqual(hooked, plain) {
+		t.Errorf("%d pods; with the hook they are\n%v\nwithout\n%v", len(plain), hooked, plain)
 	}
 }
 

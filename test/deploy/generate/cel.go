@@ -32,6 +32,12 @@ func compute(typ string, node *yaml.Node) string {
 	return strings.Replace(computed[typ], "VALUE", scalar(typ, node), 1)
 }
 
+// unset are the conditions under which the policy leaves fields out, by the type of the value.
+var unset = map[string]string{
+	"Object.spec.initContainers.startupProbe": `variables.container["startup"] == "hook"`,
+	"Object.spec.initContainers.lifecycle":    `variables.container["startup"] != "hook"`,
+}
+
 // width is the longest line of a value that is written on one line.
 const width = 100
 
@@ -59,8 +65,14 @@ func literal(typ string, node *yaml.Node) []string {
 			open = "{"
 		}
 		for i := 0; i < len(node.Content); i += 2 {
-			item := literal(fieldType(typ, node.Content[i].Value), node.Content[i+1])
-			item[0] = key(typ, node.Content[i].Value) + item[0]
+			name, of := node.Content[i].Value, fieldType(typ, node.Content[i].Value)
+			item := literal(of, node.Content[i+1])
+			if condition, ok := unset[of]; ok {
+				item[0] = "?" + key(typ, name) + condition + " ? optional.none() : optional.of(" + item[0]
+				item[len(item)-1] += ")"
+			} else {
+				item[0] = key(typ, name) + item[0]
+			}
 			items = append(items, item)
 		}
 	}

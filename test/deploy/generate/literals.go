@@ -52,7 +52,7 @@ func (s *shape) literals() (sections, error) {
 		"labels":     labels,
 		"sysctls":    sysctls,
 		"volume":     literal("Object.spec.volumes", s.volume),
-		"sidecar":    literal("Object.spec.initContainers", s.sidecar),
+		"sidecar":    literal("Object.spec.initContainers", s.withHook()),
 		"link-local": literal("Object.spec.initContainers", s.linkLocal),
 	}
 	return all, s.settingLiterals(all)

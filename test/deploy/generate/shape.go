@@ -12,6 +12,7 @@ import (
 type shape struct {
 	labels             *yaml.Node
 	sidecar, linkLocal *yaml.Node // containers
+	hook               *yaml.Node // the sidecar's lifecycle in place of its startup probe
 	volume             *yaml.Node
 	env                *yaml.Node // of every other container
 	endpoints          *yaml.Node // the additional spec: sysctls, containers
@@ -37,6 +38,9 @@ func readShape(root string) (*shape, error) {
 			&s.sidecar: {"template", "spec", "initContainers", "[name=irsa-sidecar]"},
 			&s.volume:  {"template", "spec", "volumes", "[name=irsa-sidecar-token]"},
 			&s.env:     {"template", "spec", "containers", "0", "env"},
+		}},
+		{filepath.Join(dir, "hook.yaml"), map[**yaml.Node][]string{
+			&s.hook: {"template", "spec", "initContainers", "[name=irsa-sidecar]", "lifecycle"},
 		}},
 		{filepath.Join(dir, "endpoints.yaml"), map[**yaml.Node][]string{
 			&s.endpoints:        {"template", "spec"},
@@ -81,6 +85,19 @@ func readYAML(file string) (*yaml.RNode, error) {
 		return nil, err
 	}
 	return yaml.Parse(string(b))
+}
+
+// withHook returns the sidecar with both its startup probe and its hook.
+func (s *shape) withHook() *yaml.Node {
+	both := *s.sidecar
+	both.Content = nil
+	for i := 0; i+1 < len(s.sidecar.Content); i += 2 {
+		both.Content = append(both.Content, s.sidecar.Content[i:i+2]...)
+		if s.sidecar.Content[i].Value == "startupProbe" {
+			both.Content = append(both.Content, yaml.NewStringRNode("lifecycle").YNode(), s.hook)
+		}
+	}
+	return &both
 }
 
 // field returns a mapping's value for a key, or nil.
