@@ -80,6 +80,7 @@ func All() (all []Shape) {
 		`irsa-sidecar/set-region: "false", eks.amazonaws.com/token-expiration: soon`,
 		`irsa-sidecar/duration: 2h, irsa-sidecar/zone: eu-west-1a, irsa-sidecar/log-level: debug`,
 		`irsa-sidecar/endpoints: ""`,
+		`irsa-sidecar/startup: hook`,
 	} {
 		for _, account := range []string{"example", "annotated", "pod-identity"} {
 			add(fmt.Sprintf("annotations-%d-%s", i, account), Namespace, account, asking, annotations, plain)

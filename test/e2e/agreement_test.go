@@ -22,7 +22,7 @@ func TestComponentAndPolicyAgree(t *testing.T) {
 		region                 string
 	}{
 		{region: "eu-west-1"},
-		{endpoints: "ecs", region: "eu-west-1"},
+		{endpoints: "ecs", annotations: ", irsa-sidecar/startup: hook", region: "eu-west-1"},
 		{endpoints: "imds", annotations: fromAgent, region: "eu-west-1"},
 		{endpoints: "ecs,imds"},
 		{annotations: fromAgent + ", irsa-sidecar/zone: eu-west-1a"},
@@ -58,9 +58,13 @@ func checkAgreement(t *testing.T, endpoints, annotations, region string) {
 		workloads.WriteString(workload(kind, strings.ToLower(kind), shapes()[1], endpoints, annotations))
 		want++
 	}
+	startup := "probe"
+	if strings.Contains(annotations, "startup: hook") {
+		startup = "hook"
+	}
 	component.applyDeploy("resources: [settings.yaml, workloads.yaml]\ncomponents: [../../component]\n", map[string]string{
 		"workloads.yaml": workloads.String(),
-		"settings.yaml":  fmt.Sprintf("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: irsa-sidecar}\ndata: {image: %q, region: %q, role: %q}\n", shared.image, region, component.role),
+		"settings.yaml":  fmt.Sprintf("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: irsa-sidecar}\ndata: {image: %q, region: %q, role: %q, startup: %s}\n", shared.image, region, component.role, startup),
 	})
 	policy.apply(workloads.String())
 	for _, n := range []*namespace{component, policy} {
@@ -99,7 +103,7 @@ func checkSame(t *testing.T, a, b pod, endpoints string) {
 func (n *namespace) podsByShape(want int) map[string]pod {
 	n.Helper()
 	pods := map[string]pod{}
-	until(n.T, time.Minute, func() error {
+	until(n.TB, time.Minute, func() error {
 		var list struct{ Items []pod }
 		if err := kubectlJSON(n.Context(), &list, "-n", n.name, "get", "pods", "-l", "shape", "-o", "json"); err != nil {
 			return err

@@ -23,7 +23,7 @@ func TestNoDrift(t *testing.T) {
 }
 
 // checkUnchanged checks that applying a kustomization again changes nothing.
-func checkUnchanged(t *testing.T, dir string) {
+func checkUnchanged(t testing.TB, dir string) {
 	t.Helper()
 	out, err := kubectl(t.Context(), "", "apply", "-k", dir)
 	if err != nil {
@@ -38,7 +38,7 @@ func checkUnchanged(t *testing.T, dir string) {
 
 // checkNoDrift checks that applying a kustomization again changes nothing, and that the
 // API server adds nothing to its objects: a GitOps tool compares them with the files.
-func checkNoDrift(t *testing.T, dir string) {
+func checkNoDrift(t testing.TB, dir string) {
 	t.Helper()
 	checkUnchanged(t, dir)
 	files := objects(t, "create", "-k", dir, "--dry-run=client", "-o", "json")
@@ -80,7 +80,7 @@ func differences(path string, got, want any) (all []string) {
 
 // objects returns the objects that a kubectl command prints, by kind and name, without
 // metadata and status.
-func objects(t *testing.T, args ...string) map[string]map[string]any {
+func objects(t testing.TB, args ...string) map[string]map[string]any {
 	t.Helper()
 	out, err := kubectl(t.Context(), "", args...)
 	if err != nil {

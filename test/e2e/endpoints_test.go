@@ -100,7 +100,7 @@ func TestEndpointsInNewSandbox(t *testing.T) {
 	n.apply(n.serviceAccount() + n.deployment(withEndpoints))
 	p := n.awaitRunning("app=example")
 	n.checkEndpoints(p.Metadata.Name)
-	killSandbox(t, p.Metadata.UID)
+	killProcess(t, p.Metadata.UID, "pause") // of its sandbox
 	p = n.awaitPod("app=example", 2*time.Minute, func(p *pod) error {
 		if c := p.container("app"); c.RestartCount == 0 || c.State.Running == nil {
 			return fmt.Errorf("container app: %+v", c)
@@ -114,8 +114,8 @@ func TestEndpointsInNewSandbox(t *testing.T) {
 	t.Log("proved: in a new sandbox link-local has run again, and the endpoints work")
 }
 
-// killSandbox kills the pause process of a pod's sandbox.
-func killSandbox(t *testing.T, uid string) {
+// killProcess kills a process of a pod by the end of its command line.
+func killProcess(t testing.TB, uid, name string) {
 	t.Helper()
 	lines, err := filepath.Glob("/proc/[0-9]*/cmdline")
 	if err != nil {
@@ -124,7 +124,7 @@ func killSandbox(t *testing.T, uid string) {
 	for _, line := range lines {
 		command, _ := os.ReadFile(line) // the process may have exited
 		groups, _ := os.ReadFile(filepath.Join(filepath.Dir(line), "cgroup"))
-		if !strings.Contains(string(command), "pause") || !strings.Contains(strings.ReplaceAll(string(groups), "_", "-"), uid) {
+		if !strings.HasSuffix(string(command), name+"\x00") || !strings.Contains(strings.ReplaceAll(string(groups), "_", "-"), uid) {
 			continue
 		}
 		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(line)))
@@ -140,7 +140,7 @@ func killSandbox(t *testing.T, uid string) {
 		}
 		return
 	}
-	t.Fatalf("no sandbox of pod %s", uid)
+	t.Fatalf("pod %s has no process %s", uid, name)
 }
 
 // Pod security refuses the pod at every level except privileged, with the documented

@@ -119,7 +119,7 @@ spec:
 func (n *namespace) awaitDescription(want string) (lines string) {
 	n.Helper()
 	rule := regexp.MustCompile(".*(" + want + ").*")
-	until(n.T, 90*time.Second, func() error {
+	until(n.TB, 90*time.Second, func() error {
 		match := rule.FindString(n.kubectl("describe", "pods", "-l", "app=example"))
 		if match == "" {
 			return fmt.Errorf("kubectl describe pod prints nothing that matches %s", want)

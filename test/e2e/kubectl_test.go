@@ -75,7 +75,7 @@ func writeFile(name, text string) error {
 
 // until calls check up to twice a second until it returns nil. After limit it fails the
 // test with check's last error.
-func until(t *testing.T, limit time.Duration, check func() error) {
+func until(t testing.TB, limit time.Duration, check func() error) {
 	t.Helper()
 	deadline := time.Now().Add(limit)
 	for {

@@ -24,7 +24,7 @@ import (
 
 // namespace is a test's own namespace and STS.
 type namespace struct {
-	*testing.T
+	testing.TB
 	name string
 	sts  *standin.STS
 	url  string // of sts, as pods reach it
@@ -37,12 +37,12 @@ const privileged = "privileged"
 
 // newNamespace creates a namespace that enforces the restricted pod security standard.
 // The parts of deploy named by parts (inject, guard) apply to it.
-func newNamespace(t *testing.T, parts ...string) *namespace {
+func newNamespace(t testing.TB, parts ...string) *namespace {
 	t.Helper()
 	if slices.Contains(parts, "inject") && !shared.injects() {
 		t.Skip("NOT RUN: deploy/inject needs Kubernetes 1.36")
 	}
-	n := &namespace{T: t, name: "irsa-" + strings.ToLower(rand.Text()[:8]), sts: standin.NewSTS()}
+	n := &namespace{TB: t, name: "irsa-" + strings.ToLower(rand.Text()[:8]), sts: standin.NewSTS()}
 	n.role = "arn:aws:iam::111122223333:role/" + n.name
 	n.sts.AddProvider(shared.issuer, &http.Client{Transport: discovery{}})
 	n.url = serve(t, n.sts)
@@ -94,7 +94,7 @@ func (n *namespace) awaitPolicies(parts []string) {
 		default:
 			continue
 		}
-		until(n.T, 30*time.Second, func() error {
+		until(n.TB, 30*time.Second, func() error {
 			answer, err := n.dryRun(fmt.Sprintf(`
 apiVersion: v1
 kind: Pod
@@ -109,7 +109,7 @@ spec: {containers: [{name: app, image: none, securityContext: %s}]}`, label, res
 }
 
 // serve serves on an address that pods reach, until the test ends.
-func serve(t *testing.T, handler http.Handler) (url string) {
+func serve(t testing.TB, handler http.Handler) (url string) {
 	t.Helper()
 	ln, err := net.Listen("tcp", net.JoinHostPort(shared.address, "0"))
 	if err != nil {
@@ -195,7 +195,7 @@ func (n *namespace) applyDeploy(kustomization string, files map[string]string) {
 func (n *namespace) awaitPod(label string, limit time.Duration, condition func(*pod) error) *pod {
 	n.Helper()
 	var found *pod
-	until(n.T, limit, func() error {
+	until(n.TB, limit, func() error {
 		var list struct{ Items []*pod }
 		if err := kubectlJSON(n.Context(), &list, "-n", n.name, "get", "pods", "-l", label, "-o", "json"); err != nil {
 			return err
@@ -250,7 +250,7 @@ func parseIdentities(out string) (ids []identity, err error) {
 func (n *namespace) awaitIdentity(pod string) {
 	n.Helper()
 	want := "arn:aws:sts::111122223333:assumed-role/" + n.name + "/" + pod
-	until(n.T, time.Minute, func() error {
+	until(n.TB, time.Minute, func() error {
 		ids, err := n.identities(pod)
 		if err != nil {
 			return err

@@ -46,7 +46,7 @@ func needNode(t *testing.T) {
 }
 
 // ip runs the program ip.
-func ip(t *testing.T, args ...string) string {
+func ip(t testing.TB, args ...string) string {
 	t.Helper()
 	out, err := exec.CommandContext(t.Context(), "ip", args...).CombinedOutput()
 	if err != nil {
@@ -56,7 +56,7 @@ func ip(t *testing.T, args ...string) string {
 }
 
 // ipAtEnd runs the program ip when the test ends.
-func ipAtEnd(t *testing.T, args ...string) {
+func ipAtEnd(t testing.TB, args ...string) {
 	t.Cleanup(func() {
 		if out, err := exec.Command("ip", args...).CombinedOutput(); err != nil {
 			t.Errorf("ip %s: %v: %s", strings.Join(args, " "), err, out)

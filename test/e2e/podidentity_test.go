@@ -29,8 +29,8 @@ func (n *namespace) serveAgent() *standin.Agent {
 		conn.Close()
 		n.Skip("NOT RUN: the node has an EKS Pod Identity agent of its own")
 	}
-	ip(n.T, "address", "add", agentAddress+"/32", "dev", "lo", "valid_lft", "300", "preferred_lft", "300")
-	ipAtEnd(n.T, "address", "del", agentAddress+"/32", "dev", "lo")
+	ip(n.TB, "address", "add", agentAddress+"/32", "dev", "lo", "valid_lft", "300", "preferred_lft", "300")
+	ipAtEnd(n.TB, "address", "del", agentAddress+"/32", "dev", "lo")
 	ln, err := net.Listen("tcp", address)
 	if err != nil {
 		n.Fatal(err)

@@ -179,7 +179,7 @@ func (n *namespace) componentPod(settings map[string]string) string {
 			n.Fatal(err)
 		}
 	}
-	spec := objects(n.T, "create", "-k", overlay, "--dry-run=client", "-o", "json")["Deployment example"]["spec"].(map[string]any)
+	spec := objects(n.TB, "create", "-k", overlay, "--dry-run=client", "-o", "json")["Deployment example"]["spec"].(map[string]any)
 	template := spec["template"].(map[string]any)
 	template["metadata"].(map[string]any)["name"] = "example"
 	metadata, err := json.Marshal(template["metadata"])

@@ -107,7 +107,7 @@ spec:
 	if err := applyKustomization(n.Context(), n.name, dir, "resources: [../../../monitoring]\nnamespace: "+n.name+"\n", nil); err != nil {
 		n.Fatal(err)
 	}
-	checkNoDrift(n.T, dir)
+	checkNoDrift(n.TB, dir)
 	var monitor podMonitor
 	decoder := json.NewDecoder(strings.NewReader(n.kubectl("get", "podmonitor", "irsa-sidecar", "-o", "jsonpath={.spec}")))
 	decoder.DisallowUnknownFields() // of the spec: the test would ignore a field that it does not support
@@ -147,7 +147,7 @@ scrape_configs:
       - {source_labels: [__meta_kubernetes_pod_container_name], target_label: container}
       - {source_labels: [__meta_kubernetes_pod_name], target_label: pod}
     metric_relabel_configs: %[4]s
-`, n.name, serve(n.T, http.HandlerFunc(n.discoverPods)), endpoint.Port, relabelings))
+`, n.name, serve(n.TB, http.HandlerFunc(n.discoverPods)), endpoint.Port, relabelings))
 	if err != nil {
 		n.Fatal(err)
 	}

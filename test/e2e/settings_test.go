@@ -25,6 +25,7 @@ func TestClusterSettings(t *testing.T) {
       ephemeral-storage-limit: 7Mi
       uid: "1000700911"
       image-pull-policy: Always
+      startup: hook
       namespace-label: ` + ours + `/platform
       warnings: Deny
       env: |
@@ -52,7 +53,7 @@ metadata: {name: settings, annotations: {eks.amazonaws.com/role-arn: "` + roleA 
 	}{
 		{"ConfigMap", "a", "", want{`map[cpu:10m ephemeral-storage:5Mi memory:33Mi]`, `map[ephemeral-storage:7Mi memory:64Mi]`, 1000700911}},
 		{"service account", "settings", "", want{`map[cpu:10m ephemeral-storage:5Mi memory:34Mi]`, `map[cpu:100m ephemeral-storage:7Mi memory:64Mi]`, 1000700911}},
-		{"pod", "settings", `irsa-sidecar/memory-request: 35Mi, irsa-sidecar/cpu-limit: none, irsa-sidecar/uid: "5", irsa-sidecar/ephemeral-storage-limit: ""`, want{`map[cpu:10m ephemeral-storage:5Mi memory:35Mi]`, `map[ephemeral-storage:7Mi memory:64Mi]`, 5}},
+		{"pod", "settings", `irsa-sidecar/memory-request: 35Mi, irsa-sidecar/cpu-limit: none, irsa-sidecar/uid: "5", irsa-sidecar/ephemeral-storage-limit: "", irsa-sidecar/startup: probe`, want{`map[cpu:10m ephemeral-storage:5Mi memory:35Mi]`, `map[ephemeral-storage:7Mi memory:64Mi]`, 5}},
 		{"endpoints", "a", "irsa-sidecar/endpoints: ecs", want{`map[cpu:10m ephemeral-storage:5Mi memory:33Mi]`, `map[ephemeral-storage:7Mi memory:64Mi]`, 1000700911}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -61,6 +62,8 @@ metadata: {name: settings, annotations: {eks.amazonaws.com/role-arn: "` + roleA 
 				uid := tt.want.uid
 				if c["name"] == "irsa-sidecar-link-local" {
 					uid = 0
+				} else if hook := tt.name != "pod"; hook != (c["lifecycle"] != nil) || hook != (c["startupProbe"] == nil) {
+					t.Errorf("it has the startup probe %v and the hook %v", c["startupProbe"], c["lifecycle"])
 				}
 				if image := c["image"].(string); !strings.HasPrefix(image, "registry.example.com/irsa-sidecar@sha256:") {
 					t.Errorf("%s has the image %s", c["name"], image)
