@@ -19,7 +19,7 @@ func (r *run) mesh(ctx context.Context, refused string) []string {
 		return []string{name + " redirects what this pod sends to its proxy, which does not run yet: this is proven, as a connection to " + refused +
 			" came to the proxy's port. Start the proxy before the sidecar, or exclude the sidecar from " + name + " (docs/meshes.md)"}
 	case name != "":
-		return []string{name + " is in this pod: its proxy must start before the sidecar (a native sidecar), allow STS, or leave STS traffic alone (docs/meshes.md)"}
+		return []string{name + " is in this pod: its proxy must start before the sidecar, and let its calls through or leave them alone (docs/meshes.md)"}
 	}
 	return nil
 }
