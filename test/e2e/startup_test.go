@@ -61,7 +61,7 @@ func TestDeletionDuringHook(t *testing.T) {
 	})
 	start := time.Now()
 	n.kubectl("delete", "deployment", "example", "--wait=false")
-	until(t, time.Minute, func() error {
+	until(t, 30*time.Second, func() error {
 		if pods := n.kubectl("get", "pods", "-o", "name"); pods != "" {
 			return fmt.Errorf("still there: %s", pods)
 		}
