@@ -1,12 +1,12 @@
 // Generate writes the pod's shape into the files that repeat it: the policy in
-// deploy/inject and the documents. The source is the Component's PodTemplates,
+// deploy/inject, the pods in deploy/preflight and the documents. The source is the Component's PodTemplates,
 // deploy/component/sidecar/pod.yaml and endpoints.yaml.
 //
 //	go -C test/deploy run ./generate [-check]
 //
 // It replaces the lines between two markers, "NAME: generated" and "end of NAME". In the
-// policy the markers are comments in CEL (// NAME: generated), in a document comments in
-// Markdown (<!-- NAME: generated -->). With -check it changes no file, and fails if one
+// policy the markers are comments in CEL (// NAME: generated), in a pod of YAML (# NAME:
+// generated), in a document of Markdown (<!-- NAME: generated -->). With -check it changes no file, and fails if one
 // differs.
 package main
 
@@ -48,14 +48,23 @@ func generate(root string, check bool) error {
 	if err != nil {
 		return err
 	}
+	preflight, err := pod.preflight()
+	if err != nil {
+		return err
+	}
 	policy := []string{filepath.Join(root, "deploy", "inject", "policy.yaml")}
 	documents, err := glob(root, "*.md", "docs/*.md", "deploy/*.md")
+	if err != nil {
+		return err
+	}
+	pods, err := glob(root, "deploy/preflight/*.yaml")
 	if err != nil {
 		return err
 	}
 	return errors.Join(
 		replace(policy, "//", literals, check),
 		replace(documents, "<!--", examples, check),
+		replace(pods, "#", preflight, check),
 	)
 }
 

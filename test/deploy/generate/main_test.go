@@ -28,6 +28,8 @@ func TestDrift(t *testing.T) {
 		{policy, `"http://127.0.0.1:9911/v1/credentials"`, `"http://127.0.0.1:9912/v1/credentials"`, policy},
 		{policy, `"eks.amazonaws.com/skip-pod-identity-webhook": "true",`, "", policy},
 		{policy, "readOnly: true", "readOnly: true, subPath: token", policy},
+		{"deploy/preflight/endpoints.yaml", "ip_unprivileged_port_start", "ip_local_port_range", "deploy/preflight/endpoints.yaml"},
+		{"deploy/preflight/pod.yaml", "memory: 64Mi", "memory: 65Mi", "deploy/preflight/pod.yaml"},
 		{shape, "memory: 64Mi", "memory: 65Mi", ".md:"},
 		{policy, "// sidecar: generated", "// the sidecar", `no file has the marker "// sidecar: generated"`},
 		{policy, "// end of sidecar", "// the end", `no line "// end of sidecar"`},
