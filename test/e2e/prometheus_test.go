@@ -18,8 +18,8 @@ import (
 	"time"
 )
 
-// A real Prometheus, configured as in deploy/monitoring, scrapes sidecars at their pods'
-// addresses: one that serves, and one whose pod is still initializing.
+// A real Prometheus, configured as in deploy/monitoring with its operator and without, scrapes
+// sidecars at their pods' addresses: one that serves, and one whose pod is still initializing.
 func TestPrometheus(t *testing.T) {
 	t.Parallel()
 	n := newNamespace(t, "inject", "guard")
@@ -41,11 +41,12 @@ metadata: {name: untrusted, annotations: {eks.amazonaws.com/role-arn: ` + n.role
 	})
 	prometheus := n.startPrometheus(monitor)
 	tests := []struct{ name, query string }{
+		{"without the operator it scrapes the same", fmt.Sprintf(`sum by (namespace, pod, container) (up{job="irsa-sidecar", namespace=%q, container="irsa-sidecar"}) == 1 and on (pod) irsa_sidecar_refresh_failing{job="irsa-sidecar", pod=%q}`, n.name, waiting.Metadata.Name)},
 		{"it scrapes the sidecar that serves", fmt.Sprintf(`up{namespace=%q, pod=%q, container="irsa-sidecar"} == 1`, n.name, serving.Metadata.Name)},
 		{"it knows when the credentials expire", fmt.Sprintf(`irsa_sidecar_credentials_expiration_timestamp_seconds{pod=%q} > time()`, serving.Metadata.Name)},
 		{"it counts the application's requests", fmt.Sprintf(`irsa_sidecar_requests_total{pod=%q, code="200"} > 1`, serving.Metadata.Name)},
 		{"it knows why the other pod has not started", fmt.Sprintf(`irsa_sidecar_refresh_failing{pod=%q, code="AccessDenied"} == 1`, waiting.Metadata.Name)},
-		{"it scrapes nothing else in the namespace", `count(up) == 2`},
+		{"it scrapes nothing else in the namespace", `count(up) == 4 and count(up{job="irsa-sidecar"}) == 2`},
 	}
 	for _, tt := range tests {
 		until(t, time.Minute, func() error {
@@ -133,11 +134,16 @@ func (n *namespace) startPrometheus(monitor podMonitor) string {
 	if err != nil {
 		n.Fatal(err)
 	}
+	discovery := serve(n.TB, http.HandlerFunc(n.discoverPods))
+	withoutOperator, err := os.ReadFile(filepath.Join(shared.deploy, "monitoring", "scrape.yaml"))
+	if err != nil {
+		n.Fatal(err)
+	}
 	dir := n.TempDir()
 	config := filepath.Join(dir, "prometheus.yml")
 	err = writeFile(config, fmt.Sprintf(`
 global: {scrape_interval: 1s}
-scrape_configs:
+%[5]s
   - job_name: podMonitor/%[1]s
     http_sd_configs: [{url: %[2]q, refresh_interval: 1s}]
     relabel_configs:
@@ -147,7 +153,7 @@ scrape_configs:
       - {source_labels: [__meta_kubernetes_pod_container_name], target_label: container}
       - {source_labels: [__meta_kubernetes_pod_name], target_label: pod}
     metric_relabel_configs: %[4]s
-`, n.name, serve(n.TB, http.HandlerFunc(n.discoverPods)), endpoint.Port, relabelings))
+`, n.name, discovery, endpoint.Port, relabelings, strings.Replace(string(withoutOperator), "kubernetes_sd_configs: [{role: pod}]", fmt.Sprintf("http_sd_configs: [{url: %q, refresh_interval: 1s}]", discovery), 1)))
 	if err != nil {
 		n.Fatal(err)
 	}

@@ -2,9 +2,11 @@ package monitoring
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"sigs.k8s.io/yaml"
@@ -64,6 +66,33 @@ func find(t *testing.T, program string) string {
 func TestRules(t *testing.T) {
 	for _, file := range alertFiles {
 		promtool(t, "check", "rules", "--lint=all", "--lint-fatal", writeRules(t, t.TempDir(), file))
+	}
+}
+
+// The job for a Prometheus without the operator is valid, and says what the PodMonitor says.
+// Debian's package is built without the discovery of pods.
+func TestScrapeConfig(t *testing.T) {
+	text, err := os.ReadFile(directory + "/scrape.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const discovery = "kubernetes_sd_configs: [{role: pod}]"
+	if !strings.Contains(string(text), discovery) {
+		t.Fatalf("scrape.yaml has no %s", discovery)
+	}
+	path := filepath.Join(t.TempDir(), "prometheus.yml")
+	if err := os.WriteFile(path, []byte(strings.Replace(string(text), discovery, "static_configs: []", 1)), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	promtool(t, "check", "config", "--lint=all", "--lint-fatal", path)
+	endpoint := applied(t).monitor.Spec.PodMetricsEndpoints[0]
+	if !strings.Contains(string(text), "regex: "+*endpoint.Port+"}") {
+		t.Errorf("scrape.yaml does not select the port %s", *endpoint.Port)
+	}
+	for _, c := range endpoint.MetricRelabelConfigs {
+		if !strings.Contains(string(text), fmt.Sprintf("{action: %s, source_labels: [__name__], regex: %s}", c.Action, c.Regex)) {
+			t.Errorf("scrape.yaml does not %s %s", c.Action, c.Regex)
+		}
 	}
 }
 
