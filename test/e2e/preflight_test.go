@@ -70,6 +70,13 @@ apiVersion: v1
 kind: Pod
 metadata: {name: bare}
 spec: {containers: [{name: app, image: none, env: [{name: AWS_REGION, value: eu-west-1}, {name: AWS_WEB_IDENTITY_TOKEN_FILE, value: canary}], securityContext: ` + restricted + `}]}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: done}
+spec:
+  initContainers: [{name: irsa-sidecar, image: none, restartPolicy: Always, ports: [{containerPort: 9912}], env: [{name: AWS_WEB_IDENTITY_TOKEN_FILE, value: canary}], securityContext: ` + restricted + `}]
+  containers: [{name: app, image: none, env: [{name: AWS_CONTAINER_CREDENTIALS_FULL_URI, value: canary}, {name: AWS_PROFILE, value: canary}], securityContext: ` + restricted + `}]
 `)
 	output, err := exec.CommandContext(t.Context(), filepath.Join(shared.deploy, "preflight", "preflight"), n.name).Output()
 	if err != nil {
@@ -116,6 +123,8 @@ spec: {containers: [{name: app, image: none, env: [{name: AWS_REGION, value: eu-
 		"Deployment/keys: container value: AWS_ACCESS_KEY_ID",
 		"Deployment/keys: container value: port 80",
 		"Pod/bare: container app: AWS_WEB_IDENTITY_TOKEN_FILE",
+		"Pod/done: container app: AWS_PROFILE",
+		"Pod/done: has the sidecar",
 	}
 	got := strings.Split(strings.TrimSpace(strings.ReplaceAll(workloads, n.name+" ", "")), "\n")
 	slices.Sort(got)
