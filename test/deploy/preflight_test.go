@@ -1,0 +1,59 @@
+package deploy
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// kubectl as on an old EKS cluster with a node of each kind, for whoever may not read quotas.
+// What it prints for the templates of deploy/preflight is tested on a real cluster.
+const oldCluster = `#!/bin/sh
+case "$*" in
+*/version) echo '{"major": "1", "minor": "32+", "gitVersion": "v1.32.9-eks-0"}' ;;
+*admissionregistration*) echo '{"resources":[{"name":"validatingadmissionpolicies"}]}' ;;
+"get nodes "*) printf 'old\tv1.28.5\tlinux\t\nwin\tv1.32.9\twindows\t\nserverless\tv1.32.9\tlinux\tfargate\nnew\tv1.32.9\tlinux\t\n' ;;
+"get mutatingwebhookconfigurations "*) printf 'webhook b\nwebhook b\n' ;;
+"get namespaces "*) printf 'open\nclosed\n' ;;
+"create --dry-run=server -n open "*) cat >/dev/null; printf 'map[limits:map[memory:64Mi] requests:map[cpu:10m memory:32Mi]]' ;;
+"create --dry-run=server -n closed "*) grep -q 'image: mirror.example.com/sidecar:1' && echo 'Error from server (Forbidden): no reason' >&2; exit 1 ;;
+"get resourcequotas "*) echo 'Error from server (Forbidden): quotas are not for you' >&2; exit 1 ;;
+esac
+`
+
+// What cannot be seen is said, and is an error.
+func TestPreflight(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "kubectl"), []byte(oldCluster), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	command := exec.Command(filepath.Join(root, "preflight", "preflight"), "--image", "mirror.example.com/sidecar:1")
+	command.Env = append(os.Environ(), "PATH="+dir+":"+os.Getenv("PATH"))
+	output, err := command.CombinedOutput()
+	if exit, ok := errors.AsType[*exec.ExitError](err); !ok || exit.ExitCode() != 1 {
+		t.Errorf("exit status: %v, want 1", err)
+	}
+	want := strings.TrimSpace(`
+== cluster
+Kubernetes v1.32.9-eks-0
+native sidecars: yes
+guard: yes
+inject: no
+node old: kubelet v1.28.5 is too old for native sidecars
+node win: Windows
+node serverless: Fargate
+webhook b
+
+== namespaces
+open: ok
+closed: pod: refused: no reason
+not seen: kubectl get resourcequotas: Error from server (Forbidden): quotas are not for you
+
+== workloads`)
+	if got := strings.TrimSpace(string(output)); got != want {
+		t.Errorf("it prints\n%s\nwant\n%s", got, want)
+	}
+}
