@@ -24,7 +24,7 @@ spec: {limits: [{type: Container, default: {cpu: 500m}}]}
 apiVersion: v1
 kind: ResourceQuota
 metadata: {name: pods}
-spec: {hard: {pods: "3"}}
+spec: {hard: {pods: "20"}}
 ---
 apiVersion: v1
 kind: Secret
