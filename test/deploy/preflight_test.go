@@ -2,6 +2,7 @@ package deploy
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -23,6 +24,19 @@ case "$*" in
 "get resourcequotas "*) echo 'Error from server (Forbidden): quotas are not for you' >&2; exit 1 ;;
 esac
 `
+
+// The script knows the resources of the sidecar, as kubectl prints them.
+func TestPreflightResources(t *testing.T) {
+	script, err := os.ReadFile(filepath.Join(root, "preflight", "preflight"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := example(t, "without-webhook").Spec.InitContainers[0].Resources
+	want := fmt.Sprintf("map[limits:map[memory:%s] requests:map[cpu:%s memory:%s]]", r.Limits.Memory(), r.Requests.Cpu(), r.Requests.Memory())
+	if len(r.Limits) != 1 || len(r.Requests) != 2 || !strings.Contains(string(script), "'"+want+"'") {
+		t.Errorf("the sidecar's resources are %v: write them in deploy/preflight/preflight, as %s", r, want)
+	}
+}
 
 // What cannot be seen is said, and is an error.
 func TestPreflight(t *testing.T) {
