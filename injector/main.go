@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime"
 	"strings"
 	"syscall"
 
@@ -20,6 +21,7 @@ import (
 const usage = `usage:
   injector render [FLAG...] <manifests >manifests
   injector serve [FLAG...]
+  injector --version
 
 render adds the sidecar to the pods of every workload that asks for it, in manifests. It can
 be the post-renderer of Helm. serve is an admission webhook; see deploy/injector.
@@ -37,6 +39,9 @@ flags of serve:
   --cert-dir DIR     a directory with tls.crt and tls.key, read again as they change.
                      Without it, the replicas issue their own certificate.
 `
+
+// The linker sets both for an image.
+var version, revision = "unknown", "unknown"
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -60,6 +65,9 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	switch args[0] {
 	case "-h", "--help", "help":
 		return flag.ErrHelp
+	case "--version":
+		_, err := fmt.Fprintf(stdout, "injector %s (commit %s, %s)\n", version, revision, runtime.Version())
+		return err
 	case "render":
 		return renderStream(ctx, flags, load, args[1:], stdin, stdout)
 	case "serve":

@@ -1,0 +1,131 @@
+package main
+
+import (
+	"archive/tar"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/layout"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+)
+
+// As docker login has left them.
+var credentials = remote.WithAuthFromKeychain(authn.DefaultKeychain)
+
+func free(archive, repository, tag string) error {
+	repo, err := name.NewRepository(repository)
+	if err != nil {
+		return err
+	}
+	return withIndex(archive, func(_ v1.ImageIndex, digest v1.Hash) error {
+		there, err := remote.Head(repo.Tag(tag), credentials)
+		var refused *transport.Error
+		if errors.As(err, &refused) && refused.StatusCode == http.StatusNotFound {
+			return nil
+		}
+		if err == nil && there.Digest != digest {
+			err = fmt.Errorf("%s is there already, with another digest: %s, not %s", repo.Tag(tag), there.Digest, digest)
+		}
+		return err
+	})
+}
+
+func push(archive, repository string, stdout io.Writer) error {
+	repo, err := name.NewRepository(repository)
+	if err != nil {
+		return err
+	}
+	return withIndex(archive, func(index v1.ImageIndex, digest v1.Hash) error {
+		reference := repo.Digest(digest.String())
+		if err := remote.WriteIndex(reference, index, credentials); err != nil {
+			return err
+		}
+		_, err := fmt.Fprintln(stdout, reference)
+		return err
+	})
+}
+
+func tag(archive, repository, tag string) error {
+	repo, err := name.NewRepository(repository)
+	if err != nil {
+		return err
+	}
+	return withIndex(archive, func(_ v1.ImageIndex, digest v1.Hash) error {
+		pushed, err := remote.Get(repo.Digest(digest.String()), credentials)
+		if err != nil {
+			return err
+		}
+		return remote.Tag(repo.Tag(tag), pushed, credentials)
+	})
+}
+
+// withIndex calls use with the image in an archive.
+func withIndex(archive string, use func(v1.ImageIndex, v1.Hash) error) error {
+	dir, err := os.MkdirTemp("", "image-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	if err := extract(archive, dir); err != nil {
+		return err
+	}
+	all, err := layout.ImageIndexFromPath(dir)
+	if err != nil {
+		return err
+	}
+	manifest, err := all.IndexManifest()
+	if err != nil {
+		return err
+	}
+	if len(manifest.Manifests) != 1 {
+		return fmt.Errorf("%s has %d images", archive, len(manifest.Manifests))
+	}
+	digest := manifest.Manifests[0].Digest
+	index, err := all.ImageIndex(digest)
+	if err != nil {
+		return err
+	}
+	return use(index, digest)
+}
+
+func extract(archive, dir string) error {
+	file, err := os.Open(archive)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	for reader := tar.NewReader(file); ; {
+		header, err := reader.Next()
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		target := filepath.Join(dir, filepath.FromSlash(header.Name))
+		if header.Typeflag == tar.TypeDir {
+			err = os.MkdirAll(target, 0o755)
+		} else {
+			err = writeFrom(target, reader)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+func writeFrom(name string, r io.Reader) error {
+	data, err := io.ReadAll(r)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(name, data, 0o644)
+}
