@@ -64,6 +64,10 @@ func TestSameFilesSameDigest(t *testing.T) {
 	if !bytes.Equal(a, b) {
 		t.Error("the archives differ")
 	}
+	// Other programs than Go's miss it.
+	if !bytes.HasSuffix(a, make([]byte, 1024)) {
+		t.Error("the archive has no end")
+	}
 	if _, other := packed(t, "v1.0.1", "binary"); other == digest {
 		t.Error("another version has the same digest")
 	}
