@@ -2,6 +2,7 @@
 //
 //	image pack FLAG... ARCHITECTURE=DIRECTORY...   writes an archive, and prints its digest
 //	image free ARCHIVE REPOSITORY TAG              fails if TAG is another image, or the registry does not answer
+//	image digest ARCHIVE ARCHITECTURE              prints the digest of the image for one architecture
 //	image push ARCHIVE REPOSITORY                  pushes it without a tag, and prints REPOSITORY@DIGEST
 //	image tag ARCHIVE REPOSITORY TAG               gives the pushed image its tag
 //
@@ -36,6 +37,8 @@ func run(args []string, stdout io.Writer) error {
 		return pack(args, stdout)
 	case command == "free" && len(args) == 3:
 		return free(args[0], args[1], args[2])
+	case command == "digest" && len(args) == 2:
+		return digest(args[0], args[1], stdout)
 	case command == "push" && len(args) == 2:
 		return push(args[0], args[1], stdout)
 	case command == "tag" && len(args) == 3:

@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"compress/gzip"
+	"errors"
 	"io"
 	"io/fs"
 	"maps"
@@ -100,7 +101,7 @@ func tarOf(root string) ([]byte, error) {
 			header.Typeflag, header.Name = tar.TypeDir, header.Name+"/"
 			return w.WriteHeader(header)
 		}
-		data, err := os.ReadFile(name)
+		data, err := read(name, info.Mode())
 		if err != nil {
 			return err
 		}
@@ -118,4 +119,17 @@ func tarOf(root string) ([]byte, error) {
 		return nil, err
 	}
 	return out.Bytes(), nil
+}
+
+// read also reads a file that its owner must not read, as the sidecar.
+func read(name string, mode fs.FileMode) ([]byte, error) {
+	data, err := os.ReadFile(name)
+	if !errors.Is(err, fs.ErrPermission) {
+		return data, err
+	}
+	if err := os.Chmod(name, mode|0o400); err != nil {
+		return nil, err
+	}
+	data, err = os.ReadFile(name)
+	return data, errors.Join(err, os.Chmod(name, mode))
 }

@@ -38,6 +38,22 @@ func free(archive, repository, tag string) error {
 	})
 }
 
+func digest(archive, architecture string, stdout io.Writer) error {
+	return withIndex(archive, func(index v1.ImageIndex, _ v1.Hash) error {
+		manifest, err := index.IndexManifest()
+		if err != nil {
+			return err
+		}
+		for _, image := range manifest.Manifests {
+			if image.Platform.Architecture == architecture {
+				_, err := fmt.Fprintln(stdout, image.Digest)
+				return err
+			}
+		}
+		return fmt.Errorf("%s has no image for %s", archive, architecture)
+	})
+}
+
 func push(archive, repository string, stdout io.Writer) error {
 	repo, err := name.NewRepository(repository)
 	if err != nil {

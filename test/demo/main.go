@@ -8,6 +8,8 @@
 // Pod Identity agent instead. It then always exits after the steps: it runs in a network
 // namespace of its own, which has the agent's address.
 //
+// With --sidecar FILE it runs that sidecar, and builds none.
+//
 // It exists because the real thing takes a cluster, an account and an hour. Here
 // STS and the kubelet are stand-ins and an hour is 13 seconds; the sidecar and the
 // AWS SDK that it helps are real.
@@ -42,15 +44,16 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	flags.SetOutput(stderr)
 	once := flags.Bool("once", false, "exit after the last step")
 	podIdentity := flags.Bool("pod-identity", false, "take credentials from the EKS Pod Identity agent; exit after the last step")
+	sidecar := flags.String("sidecar", "", "run this `FILE` as the sidecar, and build none")
 	switch err := flags.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
 		return nil
 	case err != nil:
 		return err
 	case flags.NArg() > 0:
-		return fmt.Errorf("unknown argument %q: the flags are --once and --pod-identity", flags.Arg(0))
+		return fmt.Errorf("unknown argument %q: the flags are --once, --pod-identity and --sidecar", flags.Arg(0))
 	}
-	d := &demo{out: stdout, podIdentity: *podIdentity}
+	d := &demo{out: stdout, podIdentity: *podIdentity, built: *sidecar}
 	if d.dir = os.Getenv(insideVariable); d.dir != "" {
 		d.done = 1 // built outside, where the network is
 		return d.run(ctx, true, stderr)
