@@ -182,6 +182,7 @@ func TestPush(t *testing.T) {
 		return strings.TrimSpace(stdout.String())
 	}
 
+	try("reach", repository)
 	try("free", archive, repository, "v1.0.0")
 	if got := try("push", archive, repository); got != repository+"@"+digest {
 		t.Errorf("pushed %s", got)
@@ -204,7 +205,9 @@ func TestPush(t *testing.T) {
 		t.Errorf("%v, want a refusal: the tag is another image", err)
 	}
 	server.Close()
-	if err := run([]string{"free", archive, repository, "v1.0.0"}, io.Discard); err == nil {
-		t.Error("no error without a registry")
+	for _, args := range [][]string{{"free", archive, repository, "v1.0.0"}, {"reach", repository}} {
+		if err := run(args, io.Discard); err == nil {
+			t.Errorf("%s: no error without a registry", args[0])
+		}
 	}
 }

@@ -1,7 +1,8 @@
 // Command image makes an OCI archive of the files that release/build has written, and pushes it:
 //
 //	image pack FLAG... ARCHITECTURE=DIRECTORY...   writes an archive, and prints its digest
-//	image free ARCHIVE REPOSITORY TAG              fails if TAG is another image, or the registry does not answer
+//	image reach REPOSITORY                         fails if the registry does not answer
+//	image free ARCHIVE REPOSITORY TAG              fails if TAG is another image
 //	image digest ARCHIVE ARCHITECTURE              prints the digest of the image for one architecture
 //	image push ARCHIVE REPOSITORY                  pushes it without a tag, and prints REPOSITORY@DIGEST
 //	image tag ARCHIVE REPOSITORY TAG               gives the pushed image its tag
@@ -35,6 +36,8 @@ func run(args []string, stdout io.Writer) error {
 	switch {
 	case command == "pack":
 		return pack(args, stdout)
+	case command == "reach" && len(args) == 1:
+		return reach(args[0])
 	case command == "free" && len(args) == 3:
 		return free(args[0], args[1], args[2])
 	case command == "digest" && len(args) == 2:

@@ -20,22 +20,40 @@ import (
 // As docker login has left them.
 var credentials = remote.WithAuthFromKeychain(authn.DefaultKeychain)
 
+func reach(repository string) error {
+	repo, err := name.NewRepository(repository)
+	if err != nil {
+		return err
+	}
+	_, err = head(repo.Tag("none"))
+	return err
+}
+
 func free(archive, repository, tag string) error {
 	repo, err := name.NewRepository(repository)
 	if err != nil {
 		return err
 	}
 	return withIndex(archive, func(_ v1.ImageIndex, digest v1.Hash) error {
-		there, err := remote.Head(repo.Tag(tag), credentials)
-		var refused *transport.Error
-		if errors.As(err, &refused) && refused.StatusCode == http.StatusNotFound {
-			return nil
-		}
-		if err == nil && there.Digest != digest {
-			err = fmt.Errorf("%s is there already, with another digest: %s, not %s", repo.Tag(tag), there.Digest, digest)
+		there, err := head(repo.Tag(tag))
+		if err == nil && there != (v1.Hash{}) && there != digest {
+			err = fmt.Errorf("%s is there already, with another digest: %s, not %s", repo.Tag(tag), there, digest)
 		}
 		return err
 	})
+}
+
+// head returns the digest of a tag, or none if there is no such tag.
+func head(tag name.Tag) (v1.Hash, error) {
+	there, err := remote.Head(tag, credentials)
+	var refused *transport.Error
+	if errors.As(err, &refused) && refused.StatusCode == http.StatusNotFound {
+		return v1.Hash{}, nil
+	}
+	if err != nil {
+		return v1.Hash{}, err
+	}
+	return there.Digest, nil
 }
 
 func digest(archive, architecture string, stdout io.Writer) error {
