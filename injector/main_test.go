@@ -39,6 +39,7 @@ func TestRenderCommand(t *testing.T) {
 		{"a file name", []string{"render", "in.yaml"}, "", "", `unknown argument "in.yaml"`},
 		{"an unknown command", []string{"inject"}, "", "", `unknown command "inject"`},
 		{"no command", nil, "", "", "no command"},
+		{"the version", []string{"--version"}, "", "injector unknown (commit unknown, go1.", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var out bytes.Buffer
