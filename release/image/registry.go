@@ -34,7 +34,7 @@ func free(archive, repository, tag string) error {
 	if err != nil {
 		return err
 	}
-	return withIndex(archive, func(_ v1.ImageIndex, digest v1.Hash) error {
+	return withContent(archive, func(_ remote.Taggable, digest v1.Hash) error {
 		there, err := head(repo.Tag(tag))
 		if err == nil && there != (v1.Hash{}) && there != digest {
 			err = fmt.Errorf("%s is there already, with another digest: %s, not %s", repo.Tag(tag), there, digest)
@@ -77,9 +77,9 @@ func push(archive, repository string, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	return withIndex(archive, func(index v1.ImageIndex, digest v1.Hash) error {
+	return withContent(archive, func(content remote.Taggable, digest v1.Hash) error {
 		reference := repo.Digest(digest.String())
-		if err := remote.WriteIndex(reference, index, credentials); err != nil {
+		if err := remote.Push(reference, content, credentials); err != nil {
 			return err
 		}
 		_, err := fmt.Fprintln(stdout, reference)
@@ -92,7 +92,7 @@ func tag(archive, repository, tag string) error {
 	if err != nil {
 		return err
 	}
-	return withIndex(archive, func(_ v1.ImageIndex, digest v1.Hash) error {
+	return withContent(archive, func(_ remote.Taggable, digest v1.Hash) error {
 		pushed, err := remote.Get(repo.Digest(digest.String()), credentials)
 		if err != nil {
 			return err
@@ -103,6 +103,18 @@ func tag(archive, repository, tag string) error {
 
 // withIndex calls use with the image in an archive.
 func withIndex(archive string, use func(v1.ImageIndex, v1.Hash) error) error {
+	return withContent(archive, func(content remote.Taggable, digest v1.Hash) error {
+		index, ok := content.(v1.ImageIndex)
+		if !ok {
+			return fmt.Errorf("%s is not for several architectures", archive)
+		}
+		return use(index, digest)
+	})
+}
+
+// withContent calls use with what is in an archive: an image for several architectures, or a
+// chart, which has the form of an image for one.
+func withContent(archive string, use func(remote.Taggable, v1.Hash) error) error {
 	dir, err := os.MkdirTemp("", "image-")
 	if err != nil {
 		return err
@@ -123,11 +135,16 @@ func withIndex(archive string, use func(v1.ImageIndex, v1.Hash) error) error {
 		return fmt.Errorf("%s has %d images", archive, len(manifest.Manifests))
 	}
 	digest := manifest.Manifests[0].Digest
-	index, err := all.ImageIndex(digest)
+	var content remote.Taggable
+	if manifest.Manifests[0].MediaType.IsIndex() {
+		content, err = all.ImageIndex(digest)
+	} else {
+		content, err = all.Image(digest)
+	}
 	if err != nil {
 		return err
 	}
-	return use(index, digest)
+	return use(content, digest)
 }
 
 func extract(archive, dir string) error {
@@ -159,6 +176,10 @@ func extract(archive, dir string) error {
 func writeFrom(name string, r io.Reader) error {
 	data, err := io.ReadAll(r)
 	if err != nil {
+		return err
+	}
+	// An archive need not have directories.
+	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
 		return err
 	}
 	return os.WriteFile(name, data, 0o644)
