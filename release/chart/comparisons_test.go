@@ -13,6 +13,7 @@ const (
   uid: "1000700911"
   gid: "0"
   image-pull-policy: Always
+  startup: hook
   warnings: Deny
   env: |
     HTTPS_PROXY=http://proxy:3128
@@ -29,6 +30,7 @@ resources:
   limits: {cpu: 1500m, memory: null, ephemeral-storage: 6Mi}
 uid: 1000700911
 gid: 0
+startup: hook
 env:
   HTTPS_PROXY: http://proxy:3128
   NOTE: '"a" %v {{ b }} \n '''' <c>'
@@ -87,6 +89,7 @@ patches:
       - {op: add, path: /spec/template/spec/containers/0/args/-, value: --setting=uid=9911}
       - {op: add, path: /spec/template/spec/containers/0/args/-, value: --setting=gid=9911}
       - {op: add, path: /spec/template/spec/containers/0/args/-, value: --setting=image-pull-policy=none}
+      - {op: add, path: /spec/template/spec/containers/0/args/-, value: --setting=startup=probe}
       - {op: add, path: /spec/template/spec/containers/0/args/-, value: --setting=env=}
 `
 )
@@ -194,6 +197,7 @@ patches:
       - {op: add, path: /spec/template/spec/containers/0/args/-, value: --setting=uid=1000700911}
       - {op: add, path: /spec/template/spec/containers/0/args/-, value: --setting=gid=0}
       - {op: add, path: /spec/template/spec/containers/0/args/-, value: --setting=image-pull-policy=Always}
+      - {op: add, path: /spec/template/spec/containers/0/args/-, value: --setting=startup=hook}
       - {op: add, path: /spec/template/spec/containers/0/args/-, value: "--setting=env=HTTPS_PROXY=http://proxy:3128\nNOTE=\"a\" %v {{ b }} \\n '' <c>\n"}
 `,
 		keys, 9,

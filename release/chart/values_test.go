@@ -1,6 +1,8 @@
 package main
 
 import (
+	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -161,6 +163,28 @@ func TestRegistry(t *testing.T) {
 	for _, version := range []string{"", "1.2.3", "v1.2", "v1.2.3\n"} {
 		if _, err := chart(version, ""); err == nil {
 			t.Errorf("no error for version %q", version)
+		}
+	}
+}
+
+// The chart has a value for each optional key of the ConfigMap.
+func TestEveryKeyIsAValue(t *testing.T) {
+	keys := regexp.MustCompile(`labelSelector: "!([a-z-]+)"`)
+	defaults, err := os.ReadFile("../../deploy/settings/kustomization.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	settings, err := os.ReadFile("kustomize/settings/irsa-sidecar.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := keys.FindAllStringSubmatch(string(defaults), -1)
+	if len(found) == 0 {
+		t.Fatal("deploy/settings has no keys")
+	}
+	for _, key := range found {
+		if key[1] != "namespace-label" && !strings.Contains(string(settings), "\n  "+key[1]+": <<") {
+			t.Errorf("the chart has no value for %s", key[1])
 		}
 	}
 }
