@@ -32,6 +32,9 @@ func (c testCase) quick(r release) bool {
 	return !c.slow && (r.marked("quick") || !r.marked("pod_identity"))
 }
 
+// works reports whether the case uses the S3 server.
+func (c testCase) works() bool { return strings.Contains(c.name, "work") }
+
 // records reports whether --record runs the case: those that send all kinds of requests,
 // and no others, because the rest is repetition.
 func (c testCase) records() bool {
@@ -44,7 +47,7 @@ func (c testCase) records() bool {
 
 // reason returns why the case does not apply to a release, or "".
 func (c testCase) reason(r release) string {
-	if r.marked("program") && !strings.HasSuffix(c.name, "work") {
+	if r.marked("program") && !c.works() {
 		return "this program runs only the work cases"
 	}
 	if r.marked("fetches") && !c.fetches() {
@@ -56,7 +59,7 @@ func (c testCase) reason(r release) string {
 // fetches reports whether the case is one of those for programs that only get credentials.
 func (c testCase) fetches() bool {
 	switch c.name {
-	case "identity", "ecs", "imds", "imds_v2":
+	case "identity", "no_metadata", "ecs", "ecs_unavailable", "imds", "imds_v2":
 		return true
 	}
 	return false
@@ -86,14 +89,6 @@ func needsCache(r release) string {
 	return needsFullURI(r)
 }
 
-// needsProgram skips plain SDKs: only programs store data in S3.
-func needsProgram(r release) string {
-	if !r.marked("works") {
-		return "an SDK, not a program"
-	}
-	return ""
-}
-
 func cases() []testCase {
 	return slices.Concat(loopbackCases(), podIdentityCases(), linkLocalCases())
 }
@@ -117,6 +112,8 @@ func loopbackCases() []testCase {
 		{"requests_before_window", "how often a thousand signing calls ask the sidecar, before the refresh window", false, requests(time.Hour), needsCache},
 		{"requests_in_window", "the same, within the refresh window", false, requestsInWindow, needsCache},
 		{"work", "stores an object in S3 and reads it back", false, work(loopback()), needsProgram},
+		{"work_unavailable", "the same, when the sidecar has no credentials", false, workUnavailable(loopback()), needsProgram},
+		{"work_renewal", "works again when the credentials that it used have expired (at the IMDS endpoint, if it does not support a full URI)", true, workRenewal, needsLasting},
 		{"web_identity", "which credentials it uses if web identity is configured too", false, webIdentity, always},
 		{"unavailable", "what it does when the sidecar has no credentials", false, unavailable(endpoint{name: "container", client: []string{fullURI + credentialsURL}}), always},
 		{"no_metadata", "the same, with AWS_EC2_METADATA_DISABLED", false, unavailable(loopback()), always},

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"net/http"
 	"os/exec"
@@ -42,6 +41,8 @@ func linkLocalCases() []testCase {
 		{"ecs", "gets credentials at 169.254.170.2, and STS confirms that they are the pod's role", false, identity(ecs()), always},
 		{"ecs_renewal", "gets renewed credentials there without a restart", true, renewal(ecs()), always},
 		{"ecs_work", "stores an object in S3 and reads it back, with credentials from there", false, work(ecs()), needsProgram},
+		{"ecs_work_unavailable", "the same, when the sidecar has no credentials", false, workUnavailable(ecs()), needsProgram},
+		{"ecs_unavailable", "what a program that only gets credentials does there when the sidecar has none", false, unavailable(ecs()), needsFetching},
 		{"ecs_proxy", "bypasses the proxy in HTTP_PROXY for that address", true, proxied(ecs()), always},
 		{"ecs_no_proxy", "the same, with NO_PROXY set", true, proxied(ecs(), noProxy()...), always},
 		{"imds", "gets credentials at 169.254.169.254, with no variable set", false, identity(imds()), always},
@@ -142,39 +143,6 @@ func (t *trial) refused() error {
 	return verdict("fails")
 }
 
-// work has a program store an object in S3, read it back and compare the two. The S3
-// server accepts any credentials; the recorder checks whose they are.
-func work(e endpoint) func(*trial) error {
-	return func(t *trial) error {
-		if err := t.begin(e); err != nil {
-			return err
-		}
-		a, err := t.say("work")
-		switch {
-		case err != nil:
-			return err
-		case a.Error != "":
-			return verdict("fails")
-		}
-		return t.signers()
-	}
-}
-
-// signers returns an error unless every request to S3 was signed with credentials of
-// the sidecar.
-func (t *trial) signers() error {
-	signers := t.world.s3.seen()
-	if len(signers) == 0 {
-		return errors.New("S3 got no requests")
-	}
-	for _, s := range signers {
-		if err := t.granted(s.key, s.token); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // granted returns an error unless STS has granted these credentials to the sidecar.
 func (t *trial) granted(key, token string) error {
 	if key == nodeKey {
@@ -217,17 +185,7 @@ func needsQuestion(r release) string {
 // credentials.
 func unavailable(e endpoint) func(*trial) error {
 	return func(t *trial) error {
-		if err := t.open(e); err != nil {
-			return err
-		}
-		t.sts.Always(standin.Refuse(http.StatusForbidden, "AccessDenied", "Not authorized"))
-		if err := t.startSidecar(e.sidecar...); err != nil {
-			return err
-		}
-		if err := t.until(15*time.Second, "the sidecar is not listening", func() bool { return t.answers(credentialsURL) }); err != nil {
-			return err
-		}
-		if err := t.start(e.client...); err != nil {
+		if err := t.beginWithout(e); err != nil {
 			return err
 		}
 		key, err := t.key()
@@ -236,4 +194,19 @@ func unavailable(e endpoint) func(*trial) error {
 		}
 		return verdict(t.roleOf(key))
 	}
+}
+
+// beginWithout starts a sidecar that has no credentials, and a client.
+func (t *trial) beginWithout(e endpoint) error {
+	if err := t.open(e); err != nil {
+		return err
+	}
+	t.sts.Always(standin.Refuse(http.StatusForbidden, "AccessDenied", "Not authorized"))
+	if err := t.startSidecar(e.sidecar...); err != nil {
+		return err
+	}
+	if err := t.until(15*time.Second, "the sidecar is not listening", func() bool { return t.answers(credentialsURL) }); err != nil {
+		return err
+	}
+	return t.start(e.client...)
 }

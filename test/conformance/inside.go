@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -25,6 +26,7 @@ type job struct {
 	Sidecar string
 	Home    string // where the release is installed
 	Driver  string // the directory of its driver
+	Store   string // where the S3 server is installed
 }
 
 // report is the output of the inner process.
@@ -41,7 +43,7 @@ func (s *suite) outside(ctx context.Context, r release, o options) (*report, err
 	if err != nil {
 		return nil, err
 	}
-	in, err := json.Marshal(job{r, o.quick, o.name, o.record, s.sidecar, s.home(r), filepath.Join(s.dir, "clients", r.Driver)})
+	in, err := json.Marshal(job{r, o.quick, o.name, o.record, s.sidecar, s.home(r), filepath.Join(s.dir, "clients", r.Driver), s.home(storeRelease())})
 	if err != nil {
 		return nil, err
 	}
@@ -77,6 +79,11 @@ func inside(ctx context.Context, stdin io.Reader, stdout, stderr io.Writer) erro
 	if err != nil {
 		return err
 	}
+	if j.Release.marked("works") {
+		if err := startStore(j.Store); err != nil {
+			return err
+		}
+	}
 	seen := report{Verdicts: make(map[string]string)}
 	for _, c := range cases() {
 		if j.Quick && !c.quick(j.Release) || j.Case != "" && j.Case != c.name || j.Record && !c.records() {
@@ -101,7 +108,7 @@ func isolate(dir string, bundle []byte) error {
 	if err := ip(nil, "link set lo up"); err != nil {
 		return err
 	}
-	hosts := "127.0.0.1 localhost\n::1 localhost\n127.0.0.1 " + strings.Join(stsNames(), " ") + "\n"
+	hosts := "127.0.0.1 localhost\n::1 localhost\n127.0.0.1 " + strings.Join(slices.Concat(stsNames(), storeNames()), " ") + "\n"
 	bindings := []struct{ path, content string }{
 		{"/etc/hosts", hosts},
 		{"/etc/ssl/certs/ca-certificates.crt", string(bundle)},

@@ -101,10 +101,10 @@ func nodeMetadata(w http.ResponseWriter, r *http.Request) {
   "Type" : "AWS-HMAC",
   "AccessKeyId" : %q,
   "SecretAccessKey" : "node",
-  "Token" : "node",
+  "Token" : %q,
   "Expiration" : %q
 }`,
-			now.Format(time.RFC3339), nodeKey, now.Add(6*time.Hour).Format(time.RFC3339))
+			now.Format(time.RFC3339), nodeKey, nodeToken, now.Add(6*time.Hour).Format(time.RFC3339))
 	case "/latest/meta-data/placement/availability-zone", "/latest/meta-data/placement/availability-zone/":
 		io.WriteString(w, region+"a")
 	default:

@@ -76,14 +76,7 @@ func beforeReady(t *trial) error {
 }
 
 func recovery(t *trial) error {
-	t.sts.Always(standin.Refuse(http.StatusForbidden, "AccessDenied", "Not authorized"))
-	if err := t.startSidecar(); err != nil {
-		return err
-	}
-	if err := t.until(15*time.Second, "the sidecar is not listening", func() bool { return t.answers(credentialsURL) }); err != nil {
-		return err
-	}
-	if err := t.start(fullURI+credentialsURL, noMetadata); err != nil {
+	if err := t.beginWithout(loopback()); err != nil {
 		return err
 	}
 	if _, err := t.key(); err == nil {

@@ -2,71 +2,175 @@ package main
 
 import (
 	"cmp"
+	"context"
+	"errors"
+	"fmt"
 	"io"
 	"log"
-	"maps"
+	"net"
 	"net/http"
 	"net/http/httputil"
 	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"sync"
+	"syscall"
+	"time"
+
+	"irsa-sidecar/test/harness"
+	"irsa-sidecar/test/standin"
 )
 
-// recorder forwards requests to the driver's S3 server, which accepts any credentials,
-// and records the credentials of each request.
-type recorder struct {
-	proxy *httputil.ReverseProxy
+// The verdicts on a request's credentials.
+const (
+	ofSidecar verdict = "ok"
+	ofNode    verdict = "the node's role"
+	unsigned  verdict = "unsigned"
+	expired   verdict = "keeps the first credentials"
+	unknown   verdict = "unknown credentials"
+)
 
-	mu      sync.Mutex // guards signers
-	signers map[signer]bool
+// storeServer is the server behind the store. It accepts any credentials.
+const storeServer = "127.0.0.1:5001"
+
+// store is S3, and what else of AWS programs use: moto, behind a check of the credentials of
+// each request.
+type store struct {
+	proxy  *httputil.ReverseProxy
+	issued func() []standin.Credentials // those that STS has granted to the sidecar
+
+	mu   sync.Mutex // guards seen
+	seen map[verdict]signer
 }
 
 // signer identifies the credentials that a request is signed with. It is zero for an
 // unsigned request.
 type signer struct{ key, token string }
 
-func newRecorder() *recorder {
-	// The address in clients/s3/start.
-	server := &url.URL{Scheme: "http", Host: "127.0.0.1:5001"}
-	return &recorder{proxy: &httputil.ReverseProxy{
+func newStore(issued func() []standin.Credentials) *store {
+	return &store{issued: issued, seen: make(map[verdict]signer), proxy: &httputil.ReverseProxy{
 		Rewrite: func(r *httputil.ProxyRequest) {
-			r.SetURL(server)
+			r.SetURL(&url.URL{Scheme: "http", Host: storeServer})
 			r.Out.Host = r.In.Host // links in responses use it
+		},
+		// As S3 spells it: Java v1 1.10 looks for it case by case.
+		ModifyResponse: func(r *http.Response) error {
+			if tag := r.Header.Values("ETag"); tag != nil {
+				r.Header.Del("ETag")
+				r.Header["ETag"] = tag
+			}
+			return nil
 		},
 		ErrorLog: log.New(io.Discard, "", 0),
 	}}
 }
 
-func (s *recorder) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+// startStore starts the server, whose Python packages are in home.
+func startStore(home string) error {
+	cmd := exec.Command("python3", filepath.Join(home, "bin", "moto_server"), "--port", "5001")
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + home, "PYTHONPATH=" + home, "PYTHONDONTWRITEBYTECODE=1"}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	return cmd.Start()
+}
+
+// empty waits for the server, and removes what a case before has stored.
+func (s *store) empty(ctx context.Context) error {
+	err := harness.Await(ctx, 50*time.Millisecond, time.Minute, func(context.Context) error {
+		conn, err := net.Dial("tcp", storeServer)
+		if err == nil {
+			conn.Close()
+		}
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("the S3 server: %w", err)
+	}
+	resp, err := http.Post("http://"+storeServer+"/moto-api/reset", "", nil)
+	if err != nil {
+		return err
+	}
+	return resp.Body.Close()
+}
+
+// ServeHTTP refuses a request as S3 does if its credentials are missing, expired or unknown.
+// The node's role may do anything here.
+func (s *store) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	who := signerOf(r)
+	whose := s.judge(who)
 	s.mu.Lock()
-	s.signers[signerOf(r)] = true
+	s.seen[whose] = who
 	s.mu.Unlock()
-	s.proxy.ServeHTTP(w, r)
+	code := map[verdict]string{unsigned: "AccessDenied", expired: "ExpiredToken", unknown: "InvalidAccessKeyId"}[whose]
+	if code == "" {
+		s.proxy.ServeHTTP(w, r)
+		return
+	}
+	w.Header().Set("Content-Type", "application/xml")
+	w.WriteHeader(http.StatusForbidden)
+	fmt.Fprintf(w, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>%s</Code><Message>%s</Message></Error>", code, whose)
 }
 
-func (s *recorder) reset() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.signers = make(map[signer]bool)
+// judge returns whose credentials a request is signed with. The key alone is not enough: AWS
+// refuses it without the session token that was granted with it.
+func (s *store) judge(who signer) verdict {
+	switch who {
+	case signer{}:
+		return unsigned
+	case signer{nodeKey, nodeToken}:
+		return ofNode
+	}
+	issued := s.issued()
+	i := slices.IndexFunc(issued, func(c standin.Credentials) bool { return who == signer{c.AccessKeyID, c.SessionToken} })
+	switch {
+	case i < 0:
+		return unknown
+	case !time.Now().Before(issued[i].Expiration):
+		return expired
+	}
+	return ofSidecar
 }
 
-// seen returns the signers of all requests.
-func (s *recorder) seen() []signer {
+// reset forgets the requests so far.
+func (s *store) reset() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return slices.Collect(maps.Keys(s.signers))
+	s.seen = make(map[verdict]signer)
+}
+
+// verdict returns nil if all requests were signed with credentials of the sidecar, and
+// otherwise whose credentials others were signed with. failed is whether the program failed.
+func (s *store) verdict(failed bool) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, v := range []verdict{ofNode, expired, unsigned} {
+		if _, ok := s.seen[v]; ok {
+			return v
+		}
+	}
+	who, isUnknown := s.seen[unknown]
+	switch {
+	case isUnknown:
+		return fmt.Errorf("a request was signed with the key %q and the session token %q, not with credentials of the sidecar", who.key, who.token)
+	case failed:
+		return verdict("fails")
+	case len(s.seen) == 0:
+		return errors.New("S3 got no requests")
+	}
+	return nil
 }
 
 // signerRule matches the Authorization header of both signature versions, and the
-// X-Amz-Credential parameter of presigned URLs with version 4.
+// parameters of presigned URLs.
 var signerRule = regexp.MustCompile(`^(?:AWS4-HMAC-SHA256 Credential=|AWS |)([A-Z0-9]+)[/:]`)
 
 func signerOf(r *http.Request) signer {
 	query := r.URL.Query()
-	match := signerRule.FindStringSubmatch(cmp.Or(r.Header.Get("Authorization"), query.Get("X-Amz-Credential")))
+	match := signerRule.FindStringSubmatch(cmp.Or(r.Header.Get("Authorization"), query.Get("X-Amz-Credential"), query.Get("AWSAccessKeyId")+":"))
 	if match == nil {
 		return signer{}
 	}
-	return signer{match[1], cmp.Or(r.Header.Get("X-Amz-Security-Token"), query.Get("X-Amz-Security-Token"))}
+	return signer{match[1], cmp.Or(r.Header.Get("X-Amz-Security-Token"), query.Get("X-Amz-Security-Token"), query.Get("x-amz-security-token"))}
 }

@@ -53,6 +53,11 @@ func (t *trial) try(ctx context.Context, c testCase) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.limit())
 	defer cancel()
 	t.ctx, t.sts, t.source = ctx, t.world.reset(), t.world.webIdentity()
+	if c.works() {
+		if err := t.world.s3.empty(ctx); err != nil {
+			return "", err
+		}
+	}
 	if err := os.Mkdir(t.dir, 0o755); err != nil {
 		return "", err
 	}

@@ -16,6 +16,7 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -27,6 +28,7 @@ const (
 	sidecarRole = "arn:aws:iam::111122223333:role/sidecar"
 	webRole     = "arn:aws:iam::111122223333:role/web-identity"
 	nodeKey     = "ASIANODENODENODENODE"
+	nodeToken   = "node"
 	proxy       = "127.0.0.1:3128"
 )
 
@@ -34,8 +36,18 @@ const (
 // global one, which older releases use.
 func stsNames() []string { return []string{"sts." + region + ".amazonaws.com", "sts.amazonaws.com"} }
 
-// world is the environment of a pod: STS at its real names, the node's metadata
-// service and EKS Pod Identity agent, S3, and a proxy that rejects every request.
+// storeNames returns the names of the other services that programs use: S3 with a bucket
+// named bucket, ECR and SQS.
+func storeNames() []string {
+	return []string{
+		"s3." + region + ".amazonaws.com", "s3-" + region + ".amazonaws.com", "s3.amazonaws.com",
+		"bucket.s3." + region + ".amazonaws.com", "bucket.s3-" + region + ".amazonaws.com", "bucket.s3.amazonaws.com",
+		"api.ecr." + region + ".amazonaws.com", "sqs." + region + ".amazonaws.com", region + ".queue.amazonaws.com",
+	}
+}
+
+// world is the environment of a pod: STS and S3 at their real names, the node's metadata
+// service and EKS Pod Identity agent, and a proxy that rejects every request.
 type world struct {
 	issuer  *standin.Issuer
 	sts     atomic.Pointer[standin.STS]   // the STS of the current case
@@ -43,13 +55,13 @@ type world struct {
 	volume  *standin.Volume
 	pods    *standin.Volume // with a token for the agent
 	bundle  string          // the CA bundle file that STS's certificate verifies against
-	s3      *recorder
+	s3      *store
 	proxied atomic.Int64
 	tap     *tap // nil: requests are not recorded
 }
 
 func newWorld(dir string, record bool) (*world, error) {
-	certificate, authority, err := certify(stsNames())
+	certificate, authority, err := certify(slices.Concat(stsNames(), storeNames()))
 	if err != nil {
 		return nil, err
 	}
@@ -61,10 +73,16 @@ func newWorld(dir string, record bool) (*world, error) {
 		volume: standin.NewVolume(filepath.Join(dir, "serviceaccount")),
 		pods:   standin.NewVolume(filepath.Join(dir, "pod-identity")),
 		bundle: filepath.Join(dir, "ca-certificates.crt"),
-		s3:     newRecorder(),
 	}
+	w.s3 = newStore(func() []standin.Credentials { return w.sts.Load().Credentials() })
 	w.reset()
-	sts := http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { w.sts.Load().ServeHTTP(rw, r) })
+	aws := http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		if slices.Contains(stsNames(), r.Host) {
+			w.sts.Load().ServeHTTP(rw, r)
+			return
+		}
+		w.s3.ServeHTTP(rw, r)
+	})
 	node, err := connectNode()
 	if err != nil {
 		return nil, fmt.Errorf("setting up the node: %w", err)
@@ -84,7 +102,7 @@ func newWorld(dir string, record bool) (*world, error) {
 		}
 	}
 	return w, errors.Join(
-		listen("127.0.0.1:443", sts, certificate),
+		listen("127.0.0.1:443", aws, certificate),
 		listen("127.0.0.1:5000", w.s3, nil),
 		listen(proxy, deadEnd, nil),
 	)

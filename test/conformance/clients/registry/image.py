@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import time
+import urllib.error
 import urllib.request
 
 REGISTRY = "http://127.0.0.1:5555/v2/"
@@ -43,7 +44,10 @@ def pull(kind, name, **headers):
 
 
 # The registry does not create its bucket.
-call("PUT", "http://127.0.0.1:5001/bucket", b"")
+try:
+    call("PUT", "http://127.0.0.1:5001/bucket", b"")
+except urllib.error.HTTPError as e:
+    assert e.code == 409, "not a bucket that exists already"
 wait()
 config = push(json.dumps({"architecture": "amd64", "os": "linux"}).encode())
 layer = push(os.urandom(12_000_000))
