@@ -15,7 +15,7 @@ func (s *suite) docsDir() string {
 	return filepath.Join(s.dir, "..", "..", "docs", "compatibility")
 }
 
-// checkDocs returns an error unless docs/compatibility is up to date with
+// checkDocs returns an error unless docs/compatibility and the table of programs are up to date with
 // results.json, releases.txt, templates and findings.
 func (s *suite) checkDocs() error {
 	pages, err := s.docs()
@@ -37,13 +37,20 @@ func (s *suite) checkDocs() error {
 			stale = append(stale, name)
 		}
 	}
+	current, wanted, err := s.withPrograms()
+	if err != nil {
+		return err
+	}
+	if current != wanted {
+		stale = append(stale, "../compatibility.md")
+	}
 	if len(stale) > 0 {
 		return fmt.Errorf("stale in docs/compatibility: %s: run test/conformance/run --docs --update", strings.Join(stale, ", "))
 	}
 	return nil
 }
 
-// writeDocs replaces docs/compatibility.
+// writeDocs replaces docs/compatibility, and the table of programs.
 func (s *suite) writeDocs() error {
 	pages, err := s.docs()
 	if err != nil {
@@ -57,7 +64,11 @@ func (s *suite) writeDocs() error {
 			return err
 		}
 	}
-	return nil
+	_, wanted, err := s.withPrograms()
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(s.compatibility(), []byte(wanted), 0o644)
 }
 
 // docs returns the files of docs/compatibility: one page per language, and README.md,
@@ -68,6 +79,10 @@ func (s *suite) docs() (map[string]string, error) {
 		return nil, err
 	}
 	known, err := s.readResults()
+	if err != nil {
+		return nil, err
+	}
+	programs, err := s.programs(releases)
 	if err != nil {
 		return nil, err
 	}
@@ -82,7 +97,7 @@ func (s *suite) docs() (map[string]string, error) {
 		}
 		var tables []string
 		for _, samePackage := range groups(sameLanguage, func(r release) string { return r.Package }) {
-			table, err := resultTable(samePackage, known)
+			table, err := resultTable(samePackage, known, programs)
 			if err != nil {
 				return nil, err
 			}
@@ -115,6 +130,7 @@ func (s *suite) podIdentityTable(releases []release, known results) (string, err
 	var table strings.Builder
 	table.WriteString("| language | package | releases | with the agent itself | through the sidecar |\n|---|---|---|---|---|\n")
 	verdicts := func(r release) string { return known[r.String()]["agent"] + " | " + known[r.String()]["pod_identity"] }
+	releases = slices.DeleteFunc(slices.Clone(releases), func(r release) bool { return known[r.String()]["agent"] == "" })
 	for _, samePackage := range groups(releases, func(r release) string { return r.Package }) {
 		language := samePackage[0].language()
 		f, err := s.findings(language)
@@ -122,9 +138,6 @@ func (s *suite) podIdentityTable(releases []release, known results) (string, err
 			return "", err
 		}
 		for _, same := range groups(samePackage, verdicts) {
-			if strings.HasPrefix(verdicts(same[0]), "n/a") {
-				continue
-			}
 			fmt.Fprintf(&table, "| [%s](%s.md) | %s | %s | %s |\n", f.title, language, same[0].Package, strings.Join(titles(same), ", "), verdicts(same[0]))
 		}
 	}
@@ -186,16 +199,18 @@ func caseList(cases []testCase) string {
 
 // resultTable returns the recorded verdicts of the releases of a package, a row per
 // case. Cases that apply to none of them are below the table, with the reason.
-func resultTable(releases []release, known results) (string, error) {
+func resultTable(releases []release, known results, programs map[string]program) (string, error) {
 	var table strings.Builder
-	fmt.Fprintf(&table, "### %s\n\n| case | %s |\n", releases[0].Package, strings.Join(titles(releases), " | "))
+	fmt.Fprintf(&table, "### %s\n\n%s| case | %s |\n", releases[0].Package, settings(releases, programs), strings.Join(titles(releases), " | "))
 	fmt.Fprintf(&table, "|---|%s\n", strings.Repeat("---|", len(releases)))
 	skipped := make(map[string][]string) // cases by reason
 	for _, c := range cases() {
 		var verdicts []string
 		for _, r := range releases {
 			verdict, ok := known[r.String()][c.name]
-			if !ok {
+			if reason := c.reason(r); reason != "" {
+				verdict = "n/a: " + reason
+			} else if !ok {
 				return "", fmt.Errorf("results.json has no verdict for %s, %s: run test/conformance/run --update --client %q", r, c.name, r)
 			}
 			verdicts = append(verdicts, verdict)

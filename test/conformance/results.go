@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 )
 
 // results are the verdicts, by release and case.
@@ -66,9 +65,6 @@ func (s *suite) compare(seen results) error {
 				unexpected++
 				note = fmt.Sprintf("   UNEXPECTED: recorded is %q", want)
 			}
-			if note == "" && strings.HasPrefix(got, "n/a") {
-				continue
-			}
 			fmt.Fprintf(s.out, "   %-22s %s%s\n", c.name, got, note)
 		}
 	}
@@ -80,7 +76,7 @@ func (s *suite) compare(seen results) error {
 }
 
 // update records the verdicts in results.json, drops releases that are no longer
-// listed, and writes docs/compatibility.
+// listed and cases that do not apply, and writes docs/compatibility.
 func (s *suite) update(seen results) error {
 	known, err := s.readResults()
 	if err != nil {
@@ -96,8 +92,15 @@ func (s *suite) update(seen results) error {
 		}
 		maps.Copy(known[name], verdicts)
 	}
-	maps.DeleteFunc(known, func(name string, _ map[string]string) bool {
-		return !slices.ContainsFunc(listed, func(r release) bool { return r.String() == name })
+	maps.DeleteFunc(known, func(name string, verdicts map[string]string) bool {
+		i := slices.IndexFunc(listed, func(r release) bool { return r.String() == name })
+		if i < 0 {
+			return true
+		}
+		maps.DeleteFunc(verdicts, func(name string, _ string) bool {
+			return !slices.ContainsFunc(cases(), func(c testCase) bool { return c.name == name && c.reason(listed[i]) == "" })
+		})
+		return false
 	})
 	content, err := json.MarshalIndent(known, "", "  ")
 	if err != nil {

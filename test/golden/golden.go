@@ -3,6 +3,7 @@
 package golden
 
 import (
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -17,24 +18,33 @@ func Section(t *testing.T, file, name, want string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	begin, end := "<!-- "+name+": generated -->\n", "<!-- end of "+name+" -->\n"
-	before, rest, ok := strings.Cut(string(raw), begin)
-	got, after, ok2 := strings.Cut(rest, end)
-	if !ok || !ok2 {
-		t.Fatalf("%s has no lines %q and %q", file, begin, end)
+	got := string(raw)
+	want, err = Replace(got, name, want)
+	if err != nil {
+		t.Fatalf("%s %v", file, err)
 	}
-	want = "\n" + strings.Trim(want, "\n") + "\n\n"
 	if got == want {
 		return
 	}
 	if os.Getenv("UPDATE_DOCS") == "1" {
-		if err := os.WriteFile(file, []byte(before+begin+want+end+after), 0o644); err != nil {
+		if err := os.WriteFile(file, []byte(want), 0o644); err != nil {
 			t.Fatal(err)
 		}
 		return
 	}
 	line, gotLine, wantLine := difference(got, want)
 	t.Errorf("%s, section %q, line %d is\n  %s\nbut the code generates\n  %s\nFix the code, or update the document with UPDATE_DOCS=1 go test ./...", file, name, line, gotLine, wantLine)
+}
+
+// Replace returns a document with want in the section that Section describes.
+func Replace(document, name, want string) (string, error) {
+	begin, end := "<!-- "+name+": generated -->\n", "<!-- end of "+name+" -->\n"
+	before, rest, ok := strings.Cut(document, begin)
+	_, after, ok2 := strings.Cut(rest, end)
+	if !ok || !ok2 {
+		return "", fmt.Errorf("has no lines %q and %q", begin, end)
+	}
+	return before + begin + "\n" + strings.Trim(want, "\n") + "\n\n" + end + after, nil
 }
 
 // difference returns the first line in which two texts differ.
