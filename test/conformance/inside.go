@@ -23,6 +23,7 @@ type job struct {
 	Quick   bool
 	Case    string // the only case to run; empty: all
 	Record  bool
+	Logs    bool // to print, case by case
 	Sidecar string
 	Home    string // where the release is installed
 	Driver  string // the directory of its driver
@@ -43,7 +44,7 @@ func (s *suite) outside(ctx context.Context, r release, o options) (*report, err
 	if err != nil {
 		return nil, err
 	}
-	in, err := json.Marshal(job{r, o.quick, o.name, o.record, s.sidecar, s.home(r), filepath.Join(s.dir, "clients", r.Driver), s.home(storeRelease())})
+	in, err := json.Marshal(job{r, o.quick, o.name, o.record, o.logs, s.sidecar, s.home(r), filepath.Join(s.dir, "clients", r.Driver), s.home(storeRelease())})
 	if err != nil {
 		return nil, err
 	}

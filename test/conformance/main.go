@@ -41,6 +41,7 @@ type options struct {
 	update bool   // write the verdicts to results.json and docs/compatibility
 	docs   bool   // only check that docs/compatibility is up to date, or write it
 	record bool   // record what the releases send, instead of verdicts
+	logs   bool   // print what sidecar and client write, case by case
 	inside bool   // this process has its own namespaces: test one release
 }
 
@@ -54,6 +55,7 @@ func parse(args []string, stderr io.Writer) (o options, err error) {
 	flags.BoolVar(&o.update, "update", false, "write results.json and docs/compatibility instead of comparing with results.json")
 	flags.BoolVar(&o.docs, "docs", false, "only check that docs/compatibility matches results.json and that requests of every release are recorded, or with --update write docs/compatibility")
 	flags.BoolVar(&o.record, "record", false, "record the requests that the releases send, in internal/server/testdata/requests")
+	flags.BoolVar(&o.logs, "logs", false, "print what the sidecar and the release write, case by case")
 	flags.BoolVar(&o.inside, "inside", false, "for internal use")
 	if err := flags.Parse(args); err != nil {
 		return o, err

@@ -134,7 +134,7 @@ func advice(verdicts map[string]string) (use, otherwise string) {
 			bad.add(silently+" while the sidecar has no credentials", w.name)
 		}
 	}
-	return strings.Join(good, ", "), cmp.Or(strings.Join(bad.all(), "; "), "–")
+	return cmp.Or(strings.Join(good, ", "), "–"), cmp.Or(strings.Join(bad.all(), "; "), "–")
 }
 
 // phrases are statements about endpoints, those about several of them only once.

@@ -56,14 +56,6 @@ func newStore(issued func() []standin.Credentials) *store {
 			r.SetURL(&url.URL{Scheme: "http", Host: storeServer})
 			r.Out.Host = r.In.Host // links in responses use it
 		},
-		// As S3 spells it: Java v1 1.10 looks for it case by case.
-		ModifyResponse: func(r *http.Response) error {
-			if tag := r.Header.Values("ETag"); tag != nil {
-				r.Header.Del("ETag")
-				r.Header["ETag"] = tag
-			}
-			return nil
-		},
 		ErrorLog: log.New(io.Discard, "", 0),
 	}}
 }
@@ -105,13 +97,26 @@ func (s *store) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mu.Unlock()
 	code := map[verdict]string{unsigned: "AccessDenied", expired: "ExpiredToken", unknown: "InvalidAccessKeyId"}[whose]
 	if code == "" {
-		s.proxy.ServeHTTP(w, r)
+		s.proxy.ServeHTTP(asS3{w}, r)
 		return
 	}
 	w.Header().Set("Content-Type", "application/xml")
 	w.WriteHeader(http.StatusForbidden)
 	fmt.Fprintf(w, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>%s</Code><Message>%s</Message></Error>", code, whose)
 }
+
+// asS3 spells ETag as S3 does: Java v1 1.10 looks for it case by case.
+type asS3 struct{ http.ResponseWriter }
+
+func (w asS3) WriteHeader(status int) {
+	if tag, ok := w.Header()["Etag"]; ok {
+		w.Header().Del("Etag")
+		w.Header()["ETag"] = tag
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w asS3) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // judge returns whose credentials a request is signed with. The key alone is not enough: AWS
 // refuses it without the session token that was granted with it.

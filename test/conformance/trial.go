@@ -70,15 +70,17 @@ func (t *trial) try(ctx context.Context, c testCase) (string, error) {
 	if err := t.end(); err != nil {
 		return "", err
 	}
-	if err == nil {
-		return "ok", nil
-	}
+	got := "ok"
 	if seen, ok := errors.AsType[verdict](err); ok {
-		return string(seen), nil
+		got = string(seen)
+	} else if err != nil {
+		got = "error"
 	}
-	log, _ := os.ReadFile(t.log.Name())
-	fmt.Fprintf(t.stderr, "%s, %s: %v\n%s\n", t.job.Release, c.name, err, log)
-	return "error", nil
+	if t.job.Logs || got == "error" {
+		log, _ := os.ReadFile(t.log.Name())
+		fmt.Fprintf(t.stderr, "%s, %s: %v\n%s\n", t.job.Release, c.name, err, log)
+	}
+	return got, nil
 }
 
 // startSidecar starts the sidecar without waiting for anything.
