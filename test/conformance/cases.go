@@ -45,6 +45,16 @@ func (c testCase) records() bool {
 	return strings.HasSuffix(c.name, "work")
 }
 
+// notices reports whether the case is one of those that are to notice a sidecar that is
+// wrong. Others ask in other ways, and take what they get no more seriously.
+func (c testCase) notices() bool {
+	switch c.name {
+	case "identity", "renewal", "ecs", "imds", "work", "ecs_work", "imds_work":
+		return true
+	}
+	return false
+}
+
 // reason returns why the case does not apply to a release, or "".
 func (c testCase) reason(r release) string {
 	if r.marked("program") && !c.works() {

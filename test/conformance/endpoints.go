@@ -82,11 +82,8 @@ func (t *trial) open(e endpoint) error {
 		return fmt.Errorf("sidecar link-local: %w", err)
 	}
 	t.address = e.address
-	if t.world.tap == nil {
-		return nil
-	}
 	var err error
-	t.tapped, err = t.world.tap.listen(e.name, e.address+":80", e.address+tappedLinkLocal)
+	t.between, err = t.world.between(e.name, e.address+":80", e.address+tappedLinkLocal)
 	return err
 }
 
@@ -95,8 +92,8 @@ func (t *trial) close() error {
 	if t.address == "" {
 		return nil
 	}
-	if t.tapped != nil {
-		t.tapped.Close()
+	if t.between != nil {
+		t.between.Close()
 	}
 	return ip(nil, "addr del "+t.address+"/32 dev lo")
 }

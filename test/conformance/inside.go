@@ -24,6 +24,7 @@ type job struct {
 	Case    string // the only case to run; empty: all
 	Record  bool
 	Logs    bool // to print, case by case
+	Fault   string
 	Sidecar string
 	Home    string // where the release is installed
 	Driver  string // the directory of its driver
@@ -44,7 +45,7 @@ func (s *suite) outside(ctx context.Context, r release, o options) (*report, err
 	if err != nil {
 		return nil, err
 	}
-	in, err := json.Marshal(job{r, o.quick, o.name, o.record, o.logs, s.sidecar, s.home(r), filepath.Join(s.dir, "clients", r.Driver), s.home(storeRelease())})
+	in, err := json.Marshal(job{r, o.quick, o.name, o.record, o.logs, o.fault, s.sidecar, s.home(r), filepath.Join(s.dir, "clients", r.Driver), s.home(storeRelease())})
 	if err != nil {
 		return nil, err
 	}
@@ -76,7 +77,7 @@ func inside(ctx context.Context, stdin io.Reader, stdout, stderr io.Writer) erro
 		return err
 	}
 	defer os.RemoveAll(dir)
-	w, err := newWorld(dir, j.Record)
+	w, err := newWorld(dir, j)
 	if err != nil {
 		return err
 	}
@@ -87,7 +88,7 @@ func inside(ctx context.Context, stdin io.Reader, stdout, stderr io.Writer) erro
 	}
 	seen := report{Verdicts: make(map[string]string)}
 	for _, c := range cases() {
-		if c.reason(j.Release) != "" || j.Quick && !c.quick(j.Release) || j.Case != "" && j.Case != c.name || j.Record && !c.records() {
+		if c.reason(j.Release) != "" || j.Quick && !c.quick(j.Release) || j.Case != "" && j.Case != c.name || j.Record && !c.records() || j.Fault != "" && !c.notices() {
 			continue
 		}
 		t := &trial{job: j, world: w, dir: filepath.Join(dir, c.name), stderr: stderr}

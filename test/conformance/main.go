@@ -42,6 +42,8 @@ type options struct {
 	docs   bool   // only check that docs/compatibility is up to date, or write it
 	record bool   // record what the releases send, instead of verdicts
 	logs   bool   // print what sidecar and client write, case by case
+	wrong  bool   // test sidecars that are wrong
+	fault  string // the name of a fault
 	inside bool   // this process has its own namespaces: test one release
 }
 
@@ -56,6 +58,7 @@ func parse(args []string, stderr io.Writer) (o options, err error) {
 	flags.BoolVar(&o.docs, "docs", false, "only check that docs/compatibility matches results.json and that requests of every release are recorded, or with --update write docs/compatibility")
 	flags.BoolVar(&o.record, "record", false, "record the requests that the releases send, in internal/server/testdata/requests")
 	flags.BoolVar(&o.logs, "logs", false, "print what the sidecar and the release write, case by case")
+	flags.BoolVar(&o.wrong, "wrong", false, "test sidecars that are wrong, with the releases marked witness (or those selected by --client), and fail if the verdicts are as recorded")
 	flags.BoolVar(&o.inside, "inside", false, "for internal use")
 	if err := flags.Parse(args); err != nil {
 		return o, err

@@ -50,10 +50,10 @@ type store struct {
 // unsigned request.
 type signer struct{ key, token string }
 
-func newStore(issued func() []standin.Credentials) *store {
+func newStore(server string, issued func() []standin.Credentials) *store {
 	return &store{issued: issued, seen: make(map[verdict]signer), proxy: &httputil.ReverseProxy{
 		Rewrite: func(r *httputil.ProxyRequest) {
-			r.SetURL(&url.URL{Scheme: "http", Host: storeServer})
+			r.SetURL(&url.URL{Scheme: "http", Host: server})
 			r.Out.Host = r.In.Host // links in responses use it
 		},
 		ErrorLog: log.New(io.Discard, "", 0),

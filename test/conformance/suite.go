@@ -56,7 +56,8 @@ func (s *suite) choose(o options) ([]release, error) {
 		return nil, err
 	}
 	chosen := slices.DeleteFunc(all, func(r release) bool {
-		return o.quick && o.client == "" && !r.marked("quick") && !r.marked("pod_identity") || !strings.Contains(r.String(), o.client)
+		isLeftOut := o.quick && !r.marked("quick") && !r.marked("pod_identity") || o.wrong && !r.marked("witness")
+		return isLeftOut && o.client == "" || !strings.Contains(r.String(), o.client)
 	})
 	if len(chosen) == 0 {
 		return nil, fmt.Errorf("no release matches %q: see --list", o.client)
@@ -72,6 +73,9 @@ func (s *suite) run(ctx context.Context, releases []release, o options) error {
 	}
 	if err := s.installAll(ctx, releases); err != nil {
 		return err
+	}
+	if o.wrong {
+		return s.tryWrong(ctx, releases, o)
 	}
 	seen, err := s.try(ctx, releases, o)
 	if err != nil {
@@ -133,6 +137,7 @@ func (s *suite) each(releases []release, width int, do func(release) (string, er
 		errs []error
 		wg   sync.WaitGroup
 	)
+	begin := time.Now()
 	slots := make(chan struct{}, width)
 	for _, r := range releases {
 		slots <- struct{}{}
@@ -147,7 +152,7 @@ func (s *suite) each(releases []release, width int, do func(release) (string, er
 				return
 			}
 			done++
-			fmt.Fprintf(s.out, "%s %d/%d %s in %s\n", what, done, len(releases), r, time.Since(start).Round(100*time.Millisecond))
+			fmt.Fprintf(s.out, "%s %d/%d %s in %s%s\n", what, done, len(releases), r, time.Since(start).Round(100*time.Millisecond), left(begin, done, len(releases)))
 		})
 	}
 	wg.Wait()
@@ -183,19 +188,32 @@ func (s *suite) install(ctx context.Context, r release) error {
 
 // try tests the releases, several at a time, each in its own namespaces.
 func (s *suite) try(ctx context.Context, releases []release, o options) (map[string]*report, error) {
+	progress, err := s.progress(o)
+	if err != nil {
+		return nil, err
+	}
+	seen, releases, err := progress.kept(releases)
+	if err != nil {
+		return nil, err
+	}
 	var mu sync.Mutex // guards seen
-	seen := make(map[string]*report)
-	err := s.each(releases, s.width(o), func(r release) (string, error) {
+	err = s.each(releases, s.width(o), func(r release) (string, error) {
 		got, err := s.outside(ctx, r, o)
 		if err != nil {
 			return "", fmt.Errorf("%s: %w", r, err)
+		}
+		if err := progress.keep(r, got); err != nil {
+			return "", err
 		}
 		mu.Lock()
 		defer mu.Unlock()
 		seen[r.String()] = got
 		return "tested", nil
 	})
-	return seen, err
+	if err != nil {
+		return nil, err
+	}
+	return seen, progress.end()
 }
 
 // width returns how many releases are tested at a time. They mostly wait, for renewals in a
@@ -204,7 +222,7 @@ func (s *suite) width(o options) int {
 	switch {
 	case o.record:
 		return 2
-	case o.quick:
+	case o.quick, o.wrong:
 		return 4
 	}
 	return 12

@@ -33,7 +33,7 @@ type trial struct {
 	sts     *standin.STS
 	source  []string     // where the sidecar takes credentials from, as variables
 	address string       // the address that link-local added to the pod
-	tapped  net.Listener // the tap at that address
+	between net.Listener // what is at that address in place of the sidecar, or nil
 	sidecar *harness.Process
 	client  *client
 	log     *os.File // output of sidecar and client
@@ -85,7 +85,7 @@ func (t *trial) try(ctx context.Context, c testCase) (string, error) {
 
 // startSidecar starts the sidecar without waiting for anything.
 func (t *trial) startSidecar(environment ...string) error {
-	if t.world.tap != nil {
+	if t.world.isBetween() {
 		environment = elsewhere(environment)
 	}
 	cmd := exec.Command(t.job.Sidecar)

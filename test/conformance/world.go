@@ -57,10 +57,12 @@ type world struct {
 	bundle  string          // the CA bundle file that STS's certificate verifies against
 	s3      *store
 	proxied atomic.Int64
-	tap     *tap // nil: requests are not recorded
+	tap     *tap  // nil: requests are not recorded
+	liar    *liar // nil: the sidecar is right
+	fault   fault
 }
 
-func newWorld(dir string, record bool) (*world, error) {
+func newWorld(dir string, j job) (*world, error) {
 	certificate, authority, err := certify(slices.Concat(stsNames(), storeNames()))
 	if err != nil {
 		return nil, err
@@ -74,7 +76,7 @@ func newWorld(dir string, record bool) (*world, error) {
 		pods:   standin.NewVolume(filepath.Join(dir, "pod-identity")),
 		bundle: filepath.Join(dir, "ca-certificates.crt"),
 	}
-	w.s3 = newStore(func() []standin.Credentials { return w.sts.Load().Credentials() })
+	w.s3 = newStore(storeServer, func() []standin.Credentials { return w.sts.Load().Credentials() })
 	w.reset()
 	aws := http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		if slices.Contains(stsNames(), r.Host) {
@@ -93,12 +95,15 @@ func newWorld(dir string, record bool) (*world, error) {
 		w.proxied.Add(1)
 		http.Error(rw, "this proxy rejects every request", http.StatusForbidden)
 	})
-	if record {
+	if j.Record {
 		w.tap = new(tap)
-		for _, host := range []string{"127.0.0.1", "[::1]"} {
-			if _, err := w.tap.listen("container", host+":9911", host+tappedLoopback); err != nil {
-				return nil, err
-			}
+	}
+	if i := slices.IndexFunc(faults(), func(f fault) bool { return f.name == j.Fault }); i >= 0 {
+		w.liar, w.fault = new(liar), faults()[i]
+	}
+	for _, host := range []string{"127.0.0.1", "[::1]"} {
+		if _, err := w.between("container", host+":9911", host+tappedLoopback); err != nil {
+			return nil, err
 		}
 	}
 	return w, errors.Join(
@@ -116,8 +121,26 @@ func (w *world) reset() *standin.STS {
 	w.sts.Store(sts)
 	w.agent.Store(standin.NewAgent(w.issuer, sts, sidecarRole))
 	w.s3.reset()
+	if w.liar != nil {
+		w.liar.spoil.Store(new(w.fault.begin()))
+	}
 	w.proxied.Store(0)
 	return sts
+}
+
+// isBetween reports whether there is anything between the clients and the sidecar.
+func (w *world) isBetween() bool { return w.tap != nil || w.liar != nil }
+
+// between listens at an address of an endpoint with what is between the clients and the
+// sidecar there, which is at target. If nothing is, it returns nil.
+func (w *world) between(endpoint, address, target string) (net.Listener, error) {
+	switch {
+	case w.tap != nil:
+		return w.tap.listen(endpoint, address, target)
+	case w.liar != nil:
+		return w.liar.listen(address, target)
+	}
+	return nil, nil
 }
 
 func listen(address string, handler http.Handler, certificate *tls.Certificate) error {

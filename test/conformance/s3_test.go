@@ -1,0 +1,70 @@
+package main
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"irsa-sidecar/test/standin"
+)
+
+// The store takes nothing but a key with the session token that was granted with it, until
+// they expire. That is what the work cases rely on.
+func TestStore(t *testing.T) {
+	granted := []standin.Credentials{
+		{AccessKeyID: "ASIAVALID", SessionToken: "valid", Expiration: time.Now().Add(time.Hour)},
+		{AccessKeyID: "ASIAEXPIRED", SessionToken: "expired", Expiration: time.Now().Add(-time.Second)},
+	}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.Header().Set("ETag", "tag") }))
+	defer server.Close()
+	s := newStore(strings.TrimPrefix(server.URL, "http://"), func() []standin.Credentials { return granted })
+	for _, test := range []struct {
+		name, header, token, query string
+		want                       string
+		status                     int
+	}{
+		{"granted", "AWS4-HMAC-SHA256 Credential=ASIAVALID/20261128/eu-west-1/s3/aws4_request, SignedHeaders=host", "valid", "", "", 200},
+		{"granted, signature version 2", "AWS ASIAVALID:signature", "valid", "", "", 200},
+		{"granted, presigned", "", "", "X-Amz-Credential=ASIAVALID/20261128/eu-west-1/s3/aws4_request&X-Amz-Security-Token=valid", "", 200},
+		{"granted, presigned with version 2", "", "", "AWSAccessKeyId=ASIAVALID&x-amz-security-token=valid", "", 200},
+		{"no session token", "AWS ASIAVALID:signature", "", "", "a request was signed with the key \"ASIAVALID\"", 403},
+		{"the token of others", "AWS ASIAVALID:signature", "expired", "", "a request was signed with the key \"ASIAVALID\"", 403},
+		{"expired", "AWS ASIAEXPIRED:signature", "expired", "", "keeps the first credentials", 403},
+		{"unsigned", "", "", "", "unsigned", 403},
+		{"the node's role", "AWS " + nodeKey + ":signature", nodeToken, "", "the node's role", 200},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s.reset()
+			r := httptest.NewRequest("GET", "/bucket/key?"+test.query, nil)
+			if test.header != "" {
+				r.Header.Set("Authorization", test.header)
+			}
+			if test.token != "" {
+				r.Header.Set("X-Amz-Security-Token", test.token)
+			}
+			w := httptest.NewRecorder()
+			s.ServeHTTP(w, r)
+			if w.Code != test.status {
+				t.Errorf("status %d, want %d", w.Code, test.status)
+			}
+			if test.status == 200 && w.Header()["ETag"] == nil {
+				t.Errorf("headers %v, want ETag in this spelling", w.Header())
+			}
+			switch err := s.verdict(false); {
+			case test.want == "" && err != nil:
+				t.Error(err)
+			case test.want != "" && (err == nil || !strings.HasPrefix(err.Error(), test.want)):
+				t.Errorf("verdict %v, want %s", err, test.want)
+			}
+		})
+	}
+	s.reset()
+	if err := s.verdict(false); err == nil {
+		t.Error("no request is a success")
+	}
+	if err := s.verdict(true); err != verdict("fails") {
+		t.Errorf("a program that fails without a request has the verdict %v", err)
+	}
+}
