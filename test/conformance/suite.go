@@ -174,7 +174,7 @@ func (s *suite) install(ctx context.Context, r release) error {
 	if err := errors.Join(os.RemoveAll(s.home(r)), os.MkdirAll(s.home(r), 0o755)); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Minute) // Terraform compiles for ten
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "bash", append([]string{"-euo", "pipefail", filepath.Join(driver, "install"), r.Package, r.Version}, r.Marks...)...)
 	cmd.Dir = s.home(r)
