@@ -134,6 +134,9 @@ func advice(verdicts map[string]string) (use, otherwise string) {
 			bad.add(silently+" while the sidecar has no credentials", w.name)
 		}
 	}
+	if renewed := cmp.Or(verdicts["work_renewal"], "ok"); renewed != "ok" {
+		bad.add(spell(renewed), "when its credentials have expired")
+	}
 	return cmp.Or(strings.Join(good, ", "), "–"), cmp.Or(strings.Join(bad.all(), "; "), "–")
 }
 

@@ -66,8 +66,13 @@ func stale() spoiler {
 	var first atomic.Pointer[map[string]any]
 	return func(document map[string]any) {
 		kept := maps.Clone(document)
-		if !first.CompareAndSwap(nil, &kept) {
-			maps.Copy(document, *first.Load())
+		if first.CompareAndSwap(nil, &kept) {
+			return
+		}
+		for field, value := range *first.Load() {
+			if document[field] != nil { // the documents of the endpoints differ
+				document[field] = value
+			}
 		}
 	}
 }
