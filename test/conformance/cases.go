@@ -69,7 +69,7 @@ func (c testCase) reason(r release) string {
 // fetches reports whether the case is one of those for programs that only get credentials.
 func (c testCase) fetches() bool {
 	switch c.name {
-	case "identity", "no_metadata", "ecs", "ecs_unavailable", "imds", "imds_v2":
+	case "identity", "web_identity", "no_metadata", "ecs", "ecs_unavailable", "imds", "imds_v2":
 		return true
 	}
 	return false
@@ -124,6 +124,7 @@ func loopbackCases() []testCase {
 		{"work", "stores an object in S3 and reads it back", false, work(loopback()), needsProgram},
 		{"work_unavailable", "the same, when the sidecar has no credentials", false, workUnavailable(loopback()), needsProgram},
 		{"work_renewal", "works again when the credentials that it used have expired (at the IMDS endpoint, if it does not support a full URI)", true, workRenewal, needsLasting},
+		{"work_web_identity", "whose credentials it works with if web identity is configured too (likewise)", true, workWebIdentity, needsProgram},
 		{"web_identity", "which credentials it uses if web identity is configured too", false, webIdentity, always},
 		{"unavailable", "what it does when the sidecar has no credentials", false, unavailable(endpoint{name: "container", client: []string{fullURI + credentialsURL}}), always},
 		{"no_metadata", "the same, with AWS_EC2_METADATA_DISABLED", false, unavailable(loopback()), always},
@@ -233,9 +234,7 @@ func webIdentity(t *trial) error {
 	if err := t.serve(); err != nil {
 		return err
 	}
-	err := t.start(fullURI+credentialsURL, noMetadata, "AWS_ROLE_ARN="+webRole, "AWS_ROLE_SESSION_NAME=client",
-		"AWS_WEB_IDENTITY_TOKEN_FILE="+t.world.volume.Path("token"))
-	if err != nil {
+	if err := t.start(append(t.world.webIdentityOfClient(), fullURI+credentialsURL, noMetadata)...); err != nil {
 		return err
 	}
 	key, err := t.key()

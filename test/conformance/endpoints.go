@@ -34,6 +34,15 @@ func imds(sidecar ...string) endpoint {
 	return endpoint{"imds", imdsAddress, append(sidecar, "SIDECAR_IMDS_LISTEN="+imdsAddress+":80", "SIDECAR_ZONE="+region+"a"), nil}
 }
 
+// endpoint returns the one that serves a release: the IMDS endpoint if it does not support a
+// full URI.
+func (r release) endpoint() endpoint {
+	if r.marked("no_uri") {
+		return imds()
+	}
+	return loopback()
+}
+
 // linkLocalCases are the cases of the endpoints that are off by default.
 func linkLocalCases() []testCase {
 	v2 := imds("SIDECAR_IMDS_V1=false")

@@ -59,6 +59,9 @@ func (s *suite) outside(ctx context.Context, r release, o options) (*report, err
 		Pdeathsig:  syscall.SIGKILL,
 	}
 	out, err := cmd.Output()
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: this needs root, to create namespaces", err)
 	}

@@ -27,6 +27,11 @@ func (w *world) webIdentity() []string {
 	return []string{"AWS_ROLE_ARN=" + sidecarRole, "AWS_WEB_IDENTITY_TOKEN_FILE=" + w.volume.Path("token")}
 }
 
+// webIdentityOfClient is what gives a client with web identity a role of its own.
+func (w *world) webIdentityOfClient() []string {
+	return []string{"AWS_ROLE_ARN=" + webRole, "AWS_ROLE_SESSION_NAME=client", "AWS_WEB_IDENTITY_TOKEN_FILE=" + w.volume.Path("token")}
+}
+
 // association is what the EKS webhook sets for an association: in the container of an SDK
 // that is to ask the agent, or of a sidecar that takes credentials from it.
 func (w *world) association() []string {
@@ -98,9 +103,5 @@ func podIdentity(t *trial) error {
 		return err
 	}
 	t.source = t.world.association()
-	e := loopback()
-	if t.job.Release.marked("no_uri") {
-		e = imds()
-	}
-	return identity(e)(t)
+	return identity(t.job.Release.endpoint())(t)
 }

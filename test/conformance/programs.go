@@ -32,14 +32,24 @@ func workUnavailable(e endpoint) func(*trial) error {
 	}
 }
 
+// workWebIdentity records whose credentials a program works with if web identity is
+// configured, too.
+func workWebIdentity(t *trial) error {
+	e := t.job.Release.endpoint()
+	e.client = append(e.client, t.world.webIdentityOfClient()...)
+	if err := t.begin(e); err != nil {
+		return err
+	}
+	if err := t.work(); err != nil {
+		return err
+	}
+	return verdict("sidecar")
+}
+
 // workRenewal has a program work, and again when the credentials that it used have expired.
 func workRenewal(t *trial) error {
 	t.sts.SetGrantLifetime(30 * time.Second)
-	e := loopback()
-	if t.job.Release.marked("no_uri") {
-		e = imds()
-	}
-	if err := t.begin(e); err != nil {
+	if err := t.begin(t.job.Release.endpoint()); err != nil {
 		return err
 	}
 	if err := t.work(); err != nil {

@@ -119,6 +119,9 @@ func advice(verdicts map[string]string) (use, otherwise string) {
 		return cmp.Or(verdicts[names[0]], verdicts[names[1]])
 	}
 	var good []string
+	if verdict([2]string{"work_web_identity", "web_identity"}) == string(ofWebIdentity) {
+		good = append(good, "web identity, without the sidecar")
+	}
 	var bad phrases
 	for _, w := range ways() {
 		got := verdict(w.ok)

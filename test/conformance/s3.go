@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -26,11 +27,12 @@ import (
 
 // The verdicts on a request's credentials.
 const (
-	ofSidecar verdict = "ok"
-	ofNode    verdict = "the node's role"
-	unsigned  verdict = "unsigned"
-	expired   verdict = "keeps the first credentials"
-	unknown   verdict = "unknown credentials"
+	ofSidecar     verdict = "ok"
+	ofWebIdentity verdict = "web-identity"
+	ofNode        verdict = "the node's role"
+	unsigned      verdict = "unsigned"
+	expired       verdict = "keeps the first credentials"
+	unknown       verdict = "unknown credentials"
 )
 
 // storeServer is the server behind the store. It accepts any credentials.
@@ -40,7 +42,7 @@ const storeServer = "127.0.0.1:5001"
 // each request.
 type store struct {
 	proxy  *httputil.ReverseProxy
-	issued func() []standin.Credentials // those that STS has granted to the sidecar
+	issued func() []standin.Credentials // those that STS has granted
 
 	mu   sync.Mutex // guards seen
 	seen map[verdict]signer
@@ -134,6 +136,8 @@ func (s *store) judge(who signer) verdict {
 		return unknown
 	case !time.Now().Before(issued[i].Expiration):
 		return expired
+	case strings.Contains(issued[i].SessionARN, ":assumed-role/web-identity/"):
+		return ofWebIdentity
 	}
 	return ofSidecar
 }
@@ -150,7 +154,7 @@ func (s *store) reset() {
 func (s *store) verdict(failed bool) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, v := range []verdict{ofNode, expired, unsigned} {
+	for _, v := range []verdict{ofNode, expired, unsigned, ofWebIdentity} {
 		if _, ok := s.seen[v]; ok {
 			return v
 		}

@@ -15,6 +15,7 @@ import (
 func TestStore(t *testing.T) {
 	granted := []standin.Credentials{
 		{AccessKeyID: "ASIAVALID", SessionToken: "valid", Expiration: time.Now().Add(time.Hour)},
+		{AccessKeyID: "ASIAWEB", SessionToken: "web", SessionARN: "arn:aws:sts::111122223333:assumed-role/web-identity/client", Expiration: time.Now().Add(time.Hour)},
 		{AccessKeyID: "ASIAEXPIRED", SessionToken: "expired", Expiration: time.Now().Add(-time.Second)},
 	}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.Header().Set("ETag", "tag") }))
@@ -32,6 +33,7 @@ func TestStore(t *testing.T) {
 		{"no session token", "AWS ASIAVALID:signature", "", "", "a request was signed with the key \"ASIAVALID\"", 403},
 		{"the token of others", "AWS ASIAVALID:signature", "expired", "", "a request was signed with the key \"ASIAVALID\"", 403},
 		{"expired", "AWS ASIAEXPIRED:signature", "expired", "", "keeps the first credentials", 403},
+		{"the program's own", "AWS ASIAWEB:signature", "web", "", "web-identity", 200},
 		{"unsigned", "", "", "", "unsigned", 403},
 		{"the node's role", "AWS " + nodeKey + ":signature", nodeToken, "", "the node's role", 200},
 	} {
