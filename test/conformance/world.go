@@ -17,6 +17,7 @@ import (
 	"net/http"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -79,8 +80,8 @@ func newWorld(dir string, j job) (*world, error) {
 	w.s3 = newStore(storeServer, func() []standin.Credentials { return w.sts.Load().Credentials() })
 	w.reset()
 	aws := http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-		if slices.Contains(stsNames(), r.Host) {
-			w.sts.Load().ServeHTTP(rw, r)
+		if host, _, _ := strings.Cut(r.Host, ":"); slices.Contains(stsNames(), host) {
+			w.sts.Load().ServeHTTP(rw, withBody(r))
 			return
 		}
 		w.s3.ServeHTTP(rw, r)
@@ -126,6 +127,20 @@ func (w *world) reset() *standin.STS {
 	}
 	w.proxied.Store(0)
 	return sts
+}
+
+// withBody returns a request to STS with its parameters in the body, which is all that the
+// stand-in takes. AWS takes them in the query too, as fog-aws and minio-java send them.
+func withBody(r *http.Request) *http.Request {
+	query := r.URL.RawQuery
+	if query == "" {
+		return r
+	}
+	r = r.Clone(r.Context())
+	r.Method, r.URL.RawQuery, r.RequestURI = http.MethodPost, "", r.URL.Path
+	r.Body, r.ContentLength = io.NopCloser(strings.NewReader(query)), int64(len(query))
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	return r
 }
 
 // isBetween reports whether there is anything between the clients and the sidecar.

@@ -28,6 +28,7 @@ public class Client {
             }
             return "{}";
         } catch (Exception e) {
+            e.printStackTrace();
             return "{\"error\": \"" + e.toString().replaceAll("[\\x00-\\x1f\\\\\"]", " ") + "\"}";
         }
     }
