@@ -119,9 +119,6 @@ func advice(verdicts map[string]string) (use, otherwise string) {
 		return cmp.Or(verdicts[names[0]], verdicts[names[1]])
 	}
 	var good []string
-	if verdict([2]string{"work_web_identity", "web_identity"}) == string(ofWebIdentity) {
-		good = append(good, "web identity, without the sidecar")
-	}
 	var bad phrases
 	for _, w := range ways() {
 		got := verdict(w.ok)
@@ -140,7 +137,11 @@ func advice(verdicts map[string]string) (use, otherwise string) {
 	if renewed := cmp.Or(verdicts["work_renewal"], "ok"); renewed != "ok" {
 		bad.add(spell(renewed), "when its credentials have expired")
 	}
-	return cmp.Or(strings.Join(good, ", "), "–"), cmp.Or(strings.Join(bad.all(), "; "), "–")
+	use = cmp.Or(strings.Join(good, ", "), "–")
+	if verdict([2]string{"work_web_identity", "web_identity"}) == string(ofWebIdentity) {
+		use = "web identity, without the sidecar; or " + use
+	}
+	return use, cmp.Or(strings.Join(bad.all(), "; "), "–")
 }
 
 // phrases are statements about endpoints, those about several of them only once.
