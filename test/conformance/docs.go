@@ -82,36 +82,12 @@ func (s *suite) docs() (map[string]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	programs, err := s.programs(releases)
+	pages, index, err := s.languagePages(releases, known)
 	if err != nil {
 		return nil, err
 	}
-	pages := make(map[string]string)
-	var index strings.Builder
-	index.WriteString("| language | package | releases |\n|---|---|---|\n")
-	for _, sameLanguage := range groups(releases, release.language) {
-		language := sameLanguage[0].language()
-		f, err := s.findings(language)
-		if err != nil {
-			return nil, err
-		}
-		var tables []string
-		for _, samePackage := range groups(sameLanguage, func(r release) string { return r.Package }) {
-			table, err := resultTable(samePackage, known, programs)
-			if err != nil {
-				return nil, err
-			}
-			tables = append(tables, table)
-			fmt.Fprintf(&index, "| [%s](%s.md) | %s | %s |\n", f.title, language, samePackage[0].Package, strings.Join(titles(samePackage), ", "))
-		}
-		pages[language+".md"], err = s.fill("language.md",
-			"title", f.title, "results", strings.Join(tables, "\n"), "findings", f.text)
-		if err != nil {
-			return nil, err
-		}
-	}
 	pages["README.md"], err = s.fill("README.md",
-		"releases", index.String(), "loopback", caseList(loopbackCases()),
+		"releases", index, "loopback", caseList(loopbackCases()),
 		"pod-identity", caseList(podIdentityCases()), "link-local", caseList(linkLocalCases()))
 	if err != nil {
 		return nil, err
@@ -122,6 +98,39 @@ func (s *suite) docs() (map[string]string, error) {
 	}
 	pages["pod-identity.md"], err = s.fill("pod-identity.md", "results", table)
 	return pages, err
+}
+
+// languagePages returns a page per language, and the table of releases with links to them.
+func (s *suite) languagePages(releases []release, known results) (pages map[string]string, index string, err error) {
+	programs, err := s.programs(releases)
+	if err != nil {
+		return nil, "", err
+	}
+	pages = make(map[string]string)
+	var table strings.Builder
+	table.WriteString("| language | package | releases |\n|---|---|---|\n")
+	for _, sameLanguage := range groups(releases, release.language) {
+		language := sameLanguage[0].language()
+		f, err := s.findings(language)
+		if err != nil {
+			return nil, "", err
+		}
+		var tables []string
+		for _, samePackage := range groups(sameLanguage, func(r release) string { return r.Package }) {
+			verdicts, err := resultTable(samePackage, known, programs)
+			if err != nil {
+				return nil, "", err
+			}
+			tables = append(tables, verdicts)
+			fmt.Fprintf(&table, "| [%s](%s.md) | %s | %s |\n", f.title, language, samePackage[0].Package, strings.Join(titles(samePackage), ", "))
+		}
+		pages[language+".md"], err = s.fill("language.md",
+			"title", f.title, "results", strings.Join(tables, "\n"), "findings", f.text)
+		if err != nil {
+			return nil, "", err
+		}
+	}
+	return pages, table.String(), nil
 }
 
 // podIdentityTable returns the verdicts of the cases of EKS Pod Identity, with a row for the

@@ -51,7 +51,7 @@ func TestStore(t *testing.T) {
 			if w.Code != test.status {
 				t.Errorf("status %d, want %d", w.Code, test.status)
 			}
-			if test.status == 200 && w.Header()["ETag"] == nil {
+			if test.status == 200 && map[string][]string(w.Header())["ETag"] == nil {
 				t.Errorf("headers %v, want ETag in this spelling", w.Header())
 			}
 			switch err := s.verdict(false); {

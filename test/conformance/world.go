@@ -92,21 +92,13 @@ func newWorld(dir string, j job) (*world, error) {
 	}
 	serve(node[0], http.HandlerFunc(nodeMetadata))
 	serve(node[1], http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { w.agent.Load().ServeHTTP(rw, r) }))
+	if err := w.putBetween(j); err != nil {
+		return nil, err
+	}
 	deadEnd := http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		w.proxied.Add(1)
 		http.Error(rw, "this proxy rejects every request", http.StatusForbidden)
 	})
-	if j.Record {
-		w.tap = new(tap)
-	}
-	if i := slices.IndexFunc(faults(), func(f fault) bool { return f.name == j.Fault }); i >= 0 {
-		w.liar, w.fault = new(liar), faults()[i]
-	}
-	for _, host := range []string{"127.0.0.1", "[::1]"} {
-		if _, err := w.between("container", host+":9911", host+tappedLoopback); err != nil {
-			return nil, err
-		}
-	}
 	return w, errors.Join(
 		listen("127.0.0.1:443", aws, certificate),
 		listen("127.0.0.1:5000", w.s3, nil),
@@ -141,6 +133,23 @@ func withBody(r *http.Request) *http.Request {
 	r.Body, r.ContentLength = io.NopCloser(strings.NewReader(query)), int64(len(query))
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	return r
+}
+
+// putBetween puts what is between the clients and the sidecar at the addresses that the pod
+// always has.
+func (w *world) putBetween(j job) error {
+	if j.Record {
+		w.tap = new(tap)
+	}
+	if i := slices.IndexFunc(faults(), func(f fault) bool { return f.name == j.Fault }); i >= 0 {
+		w.liar, w.fault = new(liar), faults()[i]
+	}
+	for _, host := range []string{"127.0.0.1", "[::1]"} {
+		if _, err := w.between("container", host+":9911", host+tappedLoopback); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // isBetween reports whether there is anything between the clients and the sidecar.
