@@ -16,8 +16,8 @@ type testCase struct {
 	skip  func(release) string // returns why the case does not apply, or ""
 }
 
-func (c testCase) limit() time.Duration {
-	if c.slow {
+func (c testCase) limit(r release) time.Duration {
+	if c.slow || r.marked("heavy") {
 		return 15 * time.Minute
 	}
 	return 90 * time.Second
@@ -123,7 +123,7 @@ func loopbackCases() []testCase {
 		{"requests_in_window", "the same, within the refresh window", false, requestsInWindow, needsCache},
 		{"work", "stores an object in S3 and reads it back", false, work(loopback()), needsProgram},
 		{"work_unavailable", "the same, when the sidecar has no credentials", false, workUnavailable(loopback()), needsProgram},
-		{"work_renewal", "works again when the credentials that it used have expired (at the IMDS endpoint, if it does not support a full URI)", true, workRenewal, needsLasting},
+		{"work_renewal", "works again when the credentials that it used have expired (at another endpoint, if it does not support a full URI)", true, workRenewal, needsLasting},
 		{"work_web_identity", "whose credentials it works with if web identity is configured too (likewise)", true, workWebIdentity, needsProgram},
 		{"web_identity", "which credentials it uses if web identity is configured too", false, webIdentity, always},
 		{"unavailable", "what it does when the sidecar has no credentials", false, unavailable(endpoint{name: "container", client: []string{fullURI + credentialsURL}}), always},

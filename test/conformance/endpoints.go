@@ -34,11 +34,14 @@ func imds(sidecar ...string) endpoint {
 	return endpoint{"imds", imdsAddress, append(sidecar, "SIDECAR_IMDS_LISTEN="+imdsAddress+":80", "SIDECAR_ZONE="+region+"a"), nil}
 }
 
-// endpoint returns the one that serves a release: the IMDS endpoint if it does not support a
-// full URI.
+// endpoint returns the one that serves a release: another one if it does not support a full
+// URI.
 func (r release) endpoint() endpoint {
-	if r.marked("no_uri") {
+	switch {
+	case r.marked("no_uri"):
 		return imds()
+	case r.marked("ecs_only"):
+		return ecs()
 	}
 	return loopback()
 }

@@ -47,7 +47,7 @@ func (v verdict) Error() string { return string(v) }
 
 // try runs a case and returns its verdict: "ok", or what happened instead.
 func (t *trial) try(ctx context.Context, c testCase) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, c.limit())
+	ctx, cancel := context.WithTimeout(ctx, c.limit(t.job.Release))
 	defer cancel()
 	t.ctx, t.sts, t.source = ctx, t.world.reset(), t.world.webIdentity()
 	if c.works() {

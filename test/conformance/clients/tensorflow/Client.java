@@ -1,0 +1,49 @@
+import java.io.BufferedReader;
+import java.io.InputStreamReader;
+import java.util.Arrays;
+import java.util.Random;
+import org.tensorflow.DataType;
+import org.tensorflow.Graph;
+import org.tensorflow.Output;
+import org.tensorflow.Session;
+import org.tensorflow.Tensor;
+
+/** A program with TensorFlow, which has the AWS SDK for C++ inside, for its files in S3. */
+public class Client {
+    public static void main(String[] args) throws Exception {
+        BufferedReader questions = new BufferedReader(new InputStreamReader(System.in));
+        for (String question; (question = questions.readLine()) != null; ) {
+            System.out.println(reply(question));
+        }
+    }
+
+    private static String reply(String question) {
+        try {
+            if (question.equals("work")) {
+                work();
+            }
+            return "{}";
+        } catch (Exception e) {
+            return "{\"error\": \"" + e.toString().replaceAll("[\\x00-\\x1f\\\\\"]", " ") + "\"}";
+        }
+    }
+
+    private static void work() throws Exception {
+        byte[] up = new byte[1_000_000];
+        new Random().nextBytes(up);
+        try (Graph graph = new Graph(); Session session = new Session(graph)) {
+            Output file = constant(graph, "file", "s3://bucket/key".getBytes("UTF-8"));
+            graph.opBuilder("WriteFile", "write").addInput(file).addInput(constant(graph, "contents", up)).build();
+            graph.opBuilder("ReadFile", "read").addInput(file).build();
+            session.runner().addTarget("write").run();
+            Tensor down = (Tensor) session.runner().fetch("read").run().get(0);
+            if (!Arrays.equals(down.bytesValue(), up)) {
+                throw new IllegalStateException("the object differs");
+            }
+        }
+    }
+
+    private static Output constant(Graph graph, String name, byte[] value) {
+        return graph.opBuilder("Const", name).setAttr("dtype", DataType.STRING).setAttr("value", Tensor.create(value)).build().output(0);
+    }
+}
