@@ -1,5 +1,6 @@
-// Command conformance runs real releases of AWS SDKs against the real sidecar,
-// each in its own process, and records how they behave.
+// Command conformance runs real releases of AWS SDKs, and of programs with credential
+// chains of their own, against the real sidecar, each in its own process, and records how
+// they behave.
 //
 // The sidecar promises that "your old SDK works, unchanged". Reading an SDK's
 // source is not enough to check that: the behaviour of twenty releases on the wire
@@ -8,7 +9,7 @@
 // Start it with the script run in this directory. Each line of releases.txt is a
 // release. The directory clients contains the drivers, the programs that use the
 // SDKs. Verdicts are recorded in results.json, from which docs/compatibility is
-// generated, together with templates and findings.
+// generated, together with templates, findings and programs.txt.
 package main
 
 import (
