@@ -32,6 +32,7 @@ func TestFamilies(t *testing.T) {
 		{"restic ", []string{"go"}},
 		{"com.amazonaws:", []string{"java-v1", "java"}},
 		{"hadoop-aws ", []string{"java-v1", "java"}},
+		{"pyspark ", []string{"java-v1", "java"}},
 		{"software.amazon.awssdk:", []string{"java-v2", "java"}},
 		{"@aws-sdk/", []string{"none"}},
 		{"aws-crt ", []string{"crt"}},

@@ -82,8 +82,11 @@ func needsProgram(r release) string {
 
 // needsLasting skips programs that exit when they have worked.
 func needsLasting(r release) string {
-	if r.marked("oneshot") {
+	switch {
+	case r.marked("oneshot"):
 		return "one process per request"
+	case r.marked("polls"):
+		return "asks again after a fixed time, longer than this case"
 	}
 	return needsProgram(r)
 }
