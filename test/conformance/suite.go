@@ -223,7 +223,7 @@ func (s *suite) width(o options) int {
 	case o.record:
 		return 2
 	case o.quick, o.wrong:
-		return 4
+		return 6
 	}
 	return 12
 }
