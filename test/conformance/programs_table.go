@@ -58,12 +58,15 @@ func programOf(r release, all map[string]program) (program, bool) {
 	return p, ok
 }
 
-// programTable returns a table with a row for the releases of a program that behave alike.
+// programTable returns a table with a row for the releases of a program that behave alike,
+// sorted by the program.
 func (s *suite) programTable(releases []release, known results) (string, error) {
 	programs, err := s.programs(releases)
 	if err != nil {
 		return "", err
 	}
+	title := func(r release) string { p, _ := programOf(r, programs); return strings.ToLower(p.title) }
+	releases = slices.SortedStableFunc(slices.Values(releases), func(a, b release) int { return strings.Compare(title(a), title(b)) })
 	var table strings.Builder
 	table.WriteString("| program | releases run | its credentials | use | set in the program | otherwise |\n|---|---|---|---|---|---|\n")
 	for _, same := range groups(releases, func(r release) string {
