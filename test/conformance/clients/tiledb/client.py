@@ -14,8 +14,6 @@ SETTINGS = {
     b"vfs.s3.scheme": b"http",
     b"vfs.s3.use_virtual_addressing": b"false",
     b"vfs.s3.region": os.environb[b"AWS_REGION"],
-    # The S3 server does not understand how 1.7 completes them.
-    b"vfs.s3.use_multipart_upload": b"false",
 }
 
 
