@@ -21,6 +21,11 @@ const publicSTS = "52.94.133.1:443"
 // A mesh redirects all that a pod sends, by the rules of its CNI plug-in, before its proxy runs.
 // Then check names the mesh, and only then. With each recipe of docs/meshes.md STS is in reach.
 func TestMeshes(t *testing.T) {
+	for _, name := range []string{"iptables", "ip"} {
+		if _, err := exec.LookPath(name); err != nil {
+			t.Skipf("NOT RUN: %s is not installed", name)
+		}
+	}
 	if !asRootInNamespaces(t) {
 		return
 	}
