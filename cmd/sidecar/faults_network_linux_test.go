@@ -140,12 +140,14 @@ func tunnel(w http.ResponseWriter, to string) {
 		return
 	}
 	defer out.Close()
-	w.WriteHeader(http.StatusOK)
+	// The answer comes after Hijack: the server may read the first byte that follows its own
+	// answer, and keeps it.
 	in, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		return
 	}
 	defer in.Close()
+	io.WriteString(in, "HTTP/1.1 200 OK\r\n\r\n")
 	go io.Copy(out, in)
 	io.Copy(in, out)
 }
