@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -112,6 +113,9 @@ func newSetup(arguments config.Arguments, cfg *config.Config, wrong error) check
 	s.Reach, s.Assume, s.Identity = askers(cfg)
 	s.Fallback = fallbacksOf(cfg)
 	s.Endpoints = endpointsOf(cfg)
+	if agent, err := url.Parse(cfg.AgentURL); err == nil {
+		s.Agent = agent.Host + ":80"
+	}
 	if cfg.AllowedUIDs != nil {
 		s.Users = new(peer.Finder).Verify
 	}

@@ -14,14 +14,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// publicSTS is where STS is in the network of TestMeshes. The address is public, as those of
-// AWS are.
-const publicSTS = "52.94.133.1:443"
+// Where STS is in the network of TestMeshes. The addresses are public, as those of AWS are.
+const (
+	publicSTS     = "52.94.133.1:443"
+	publicSTSIPv6 = "[2600:1f00::1]:443"
+)
 
 // A mesh redirects all that a pod sends, by the rules of its CNI plug-in, before its proxy runs.
 // Then check names the mesh, and only then. With each recipe of docs/meshes.md STS is in reach.
 func TestMeshes(t *testing.T) {
-	for _, name := range []string{"iptables", "ip"} {
+	for _, name := range []string{"iptables", "ip6tables", "ip"} {
 		if _, err := exec.LookPath(name); err != nil {
 			t.Skipf("NOT RUN: %s is not installed", name)
 		}
@@ -33,11 +35,14 @@ func TestMeshes(t *testing.T) {
 	open(t, w.volume.Path(""))
 	w.publish(t)
 	serveOutside(t, w.sts)
-	bind(t, "/etc/resolv.conf", "nameserver 127.0.0.1\n") // which refuses at once
+	bind(t, "/etc/resolv.conf", "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n") // which refuses at once
 	const reached = "ok    network     "
 	const istioHolds, linkerdHolds = "Istio redirects what this pod sends to its proxy", "Linkerd redirects what this pod sends to its proxy"
-	agent := []string{"AWS_ROLE_ARN=", "AWS_WEB_IDENTITY_TOKEN_FILE=", "AWS_ENDPOINT_URL_STS=",
-		"AWS_CONTAINER_CREDENTIALS_FULL_URI=http://169.254.170.23/v1/credentials", "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE=" + w.volume.Path("token")}
+	agent := func(address string) []string {
+		return []string{"AWS_ROLE_ARN=", "AWS_WEB_IDENTITY_TOKEN_FILE=", "AWS_ENDPOINT_URL_STS=",
+			"AWS_CONTAINER_CREDENTIALS_FULL_URI=http://" + address + "/v1/credentials", "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE=" + w.volume.Path("token")}
+	}
+	named, ipv6 := []string{"AWS_ENDPOINT_URL_STS=http://sts.example:443"}, []string{"AWS_ENDPOINT_URL_STS=http://" + publicSTSIPv6}
 	for _, tt := range []struct {
 		name     string
 		rules    []string
@@ -49,7 +54,7 @@ func TestMeshes(t *testing.T) {
 		{name: "no mesh", want: reached},
 		{name: "no mesh, refused", settings: []string{"AWS_ENDPOINT_URL_STS=http://52.94.133.1:444"}, want: "FAIL  network     cannot reach http://52.94.133.1:444"},
 		{name: "Istio", rules: istio("", ""), want: istioHolds},
-		{name: "Istio, for the agent", rules: istio("", ""), settings: agent, want: istioHolds},
+		{name: "Istio, for the agent", rules: istio("", ""), settings: agent("169.254.170.23"), want: istioHolds},
 		{name: "Istio, a native sidecar", rules: istio("", ""), proxy: "127.0.0.1:15001", want: reached},
 		{name: "Istio, excludeOutboundIPRanges", rules: istio("52.94.133.1/32", ""), want: reached},
 		{name: "Istio, excludeOutboundIPRanges of something else", rules: istio("10.0.0.0/8", ""), want: istioHolds},
@@ -57,17 +62,28 @@ func TestMeshes(t *testing.T) {
 		{name: "Istio, its group", rules: istio("", ""), gid: 1337, want: reached},
 		{name: "Istio, its user", rules: istio("", ""), uid: 1337, want: reached},
 		{name: "Istio, Linkerd's user", rules: istio("", ""), uid: 2102, gid: 2102, want: istioHolds},
+		{name: "Istio, IPv6", rules: istio("", ""), settings: ipv6, want: istioHolds},
+		{name: "Istio, for the agent, IPv6", rules: istio("", ""), settings: agent("[fd00:ec2::23]"), want: istioHolds},
+		{name: "Istio, IPv6, its group", rules: istio("", ""), settings: ipv6, gid: 1337, want: reached},
+		{name: "Istio, DNS, in spite of excludeOutboundPorts", rules: capturingDNS(istio("", "443")), settings: named, want: istioHolds},
+		{name: "Istio, DNS, an address", rules: capturingDNS(istio("", "443")), want: reached},
+		{name: "Istio, which does not capture DNS", rules: istio("", "443"), settings: named, want: "FAIL network cannot reach http://sts.example:443"},
 		{name: "Linkerd", rules: linkerd(""), want: linkerdHolds},
+		{name: "Linkerd, IPv6", rules: linkerd(""), settings: ipv6, want: linkerdHolds},
 		{name: "Linkerd, a native sidecar", rules: linkerd(""), proxy: "127.0.0.1:4140", want: reached},
 		{name: "Linkerd, skip-outbound-ports", rules: linkerd("443"), want: reached},
 		{name: "Linkerd, its user", rules: linkerd(""), uid: 2102, want: reached},
 		{name: "Linkerd, a group of that number", rules: linkerd(""), gid: 2102, want: linkerdHolds},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			program(t, "iptables", "-t", "nat", "-F")
-			program(t, "iptables", "-t", "nat", "-X")
-			for _, rule := range tt.rules {
-				program(t, "iptables", append([]string{"-t", "nat"}, strings.Fields(rule)...)...)
+			for _, rule := range append([]string{"-F", "-X", "-t raw -F"}, tt.rules...) {
+				if !strings.HasPrefix(rule, "-t ") {
+					rule = "-t nat " + rule
+				}
+				program(t, "iptables", strings.Fields(rule)...)
+				if rule = inIPv6.Replace(rule); !strings.Contains(rule, ".") {
+					program(t, "ip6tables", strings.Fields(rule)...)
+				}
 			}
 			if tt.proxy != "" {
 				ln, err := net.Listen("tcp", tt.proxy)
@@ -91,6 +107,9 @@ func TestMeshes(t *testing.T) {
 		})
 	}
 }
+
+// inIPv6 makes of rules those that both meshes set with ip6tables.
+var inIPv6 = strings.NewReplacer("127.0.0.1/32", "::1/128", "127.0.0.6/32", "::6/128")
 
 // istio returns the rules of Istio's CNI plug-in (tools/istio-iptables in its repository) for
 // what a pod sends, with these of the annotations excludeOutboundIPRanges and
@@ -117,6 +136,25 @@ func istio(ranges, ports string) []string {
 		rules = append(rules, "-A ISTIO_OUTPUT -d "+ranges+" -j RETURN")
 	}
 	return append(rules, "-A ISTIO_OUTPUT -j ISTIO_REDIRECT")
+}
+
+// capturingDNS adds the rules of ISTIO_META_DNS_CAPTURE, which Istio's plug-in sets for all
+// servers. They come before those about addresses. That of the table raw keeps refusals of
+// queries from whoever sent them, who then waits.
+func capturingDNS(rules []string) []string {
+	dns := []string{
+		"-t raw -A OUTPUT -p udp --dport 53 -j CT --zone 2",
+		"-N ISTIO_OUTPUT_DNS",
+		"-A ISTIO_OUTPUT_DNS -p tcp --dport 53 -j REDIRECT --to-ports 15053",
+		"-A ISTIO_OUTPUT_DNS -p udp --dport 53 -j REDIRECT --to-ports 15053",
+	}
+	for _, rule := range rules {
+		if rule == "-A ISTIO_OUTPUT -d 127.0.0.1/32 -j RETURN" {
+			dns = append(dns, "-A ISTIO_OUTPUT -j ISTIO_OUTPUT_DNS")
+		}
+		dns = append(dns, strings.Replace(rule, "-o lo -m owner !", "-o lo -p tcp ! --dport 53 -m owner !", 1))
+	}
+	return dns
 }
 
 // linkerd returns the rules of Linkerd's CNI plug-in (linkerd2-proxy-init) for what a pod
@@ -146,24 +184,30 @@ func serveOutside(t *testing.T, handler http.Handler) {
 		}
 		thread <- unix.Gettid()
 		<-done
-		for _, args := range []string{"link set lo up", "link set outside up", "address add 192.168.9.1/24 dev outside", "address add 52.94.133.1/32 dev lo"} {
+		for _, args := range []string{"link set lo up", "link set outside up", "address add 192.168.9.1/24 dev outside", "address add 52.94.133.1/32 dev lo",
+			"address add fd00:9::1/64 dev outside nodad", "address add 2600:1f00::1/128 dev lo nodad"} {
 			program(t, "ip", strings.Fields(args)...)
 		}
-		ln, err := net.Listen("tcp", publicSTS)
-		if err != nil {
-			t.Error(err)
+		for _, address := range []string{publicSTS, publicSTSIPv6} {
+			ln, err := net.Listen("tcp", address)
+			if err != nil {
+				t.Error(err)
+			}
+			listening <- ln
 		}
-		listening <- ln
 		<-t.Context().Done()
 	}()
 	program(t, "ip", "link", "add", "eth0", "type", "veth", "peer", "name", "outside", "netns", strconv.Itoa(<-thread))
 	close(done)
-	ln := <-listening
-	for _, args := range []string{"link set eth0 up", "address add 192.168.9.2/24 dev eth0", "route add default via 192.168.9.1", "route add unreachable 169.254.169.254"} {
+	listeners := []net.Listener{<-listening, <-listening}
+	for _, args := range []string{"link set eth0 up", "address add 192.168.9.2/24 dev eth0", "route add default via 192.168.9.1", "route add unreachable 169.254.169.254",
+		"address add fd00:9::2/64 dev eth0 nodad", "route add default via fd00:9::1"} {
 		program(t, "ip", strings.Fields(args)...)
 	}
 	server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second}
-	go server.Serve(ln)
+	for _, ln := range listeners {
+		go server.Serve(ln)
+	}
 	t.Cleanup(func() { server.Close() })
 }
 

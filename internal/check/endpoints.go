@@ -42,7 +42,7 @@ func (r *run) agent(ctx context.Context) outcome {
 	if failure := r.assume(ctx, 0); failure != nil {
 		advice := failure.advice()
 		if failure.Code == "network" {
-			advice = append(advice, r.mesh(ctx, "169.254.170.23:80")...)
+			advice = append(advice, r.mesh(ctx, r.Agent)...)
 		}
 		return fail("%s", failure.String()).advise(advice...)
 	}

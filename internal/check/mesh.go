@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"net/netip"
+	"strings"
 	"time"
 )
 
@@ -33,11 +34,12 @@ func InMesh(ctx context.Context, refused string) (name string, captures bool) {
 		capture uint16 // to which the rules of the pod redirect what it sends
 	}{
 		{"Istio", 15021, 15001}, // https://istio.io/latest/docs/ops/deployment/application-requirements/
+		{"Istio", 15021, 15053}, // DNS, where it captures that
 		{"Linkerd", 4191, 4140}, // https://linkerd.io/2/reference/proxy-configuration/
 	}
 	dialer := net.Dialer{Timeout: meshTimeout}
 	for _, m := range meshes {
-		if conn, err := dialer.DialContext(ctx, "tcp", loopback(m.admin)); err == nil {
+		if conn, err := dialer.DialContext(ctx, "tcp", loopback("127.0.0.1", m.admin)); err == nil {
 			conn.Close()
 			return m.name, false
 		}
@@ -56,7 +58,11 @@ func InMesh(ctx context.Context, refused string) (name string, captures bool) {
 // redirects reports whether a connection to address comes to that port of this pod. Nobody may
 // read the rules but root. So it listens there itself for a moment, if nobody else does.
 func redirects(ctx context.Context, address string, port uint16) bool {
-	ln, err := net.Listen("tcp", loopback(port))
+	host := "127.0.0.1"
+	if strings.HasPrefix(address, "[") { // the kernel redirects IPv6 to its own loopback address
+		host = "::1"
+	}
+	ln, err := net.Listen("tcp", loopback(host, port))
 	if err != nil {
 		return false
 	}
@@ -80,6 +86,6 @@ func redirects(ctx context.Context, address string, port uint16) bool {
 	}
 }
 
-func loopback(port uint16) string {
-	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), port).String()
+func loopback(host string, port uint16) string {
+	return netip.AddrPortFrom(netip.MustParseAddr(host), port).String()
 }

@@ -233,7 +233,10 @@ func TestPodIdentity(t *testing.T) {
 	s.Assume = func(context.Context, time.Duration) (aws.Credentials, *Failure) {
 		return aws.Credentials{}, &Failure{Code: "network", What: "cannot reach the agent: connection refused", Fix: "is the add-on running?"}
 	}
-	if r := firstFailure(t, s); !strings.HasPrefix(r.all(), "FAIL agent network: cannot reach the agent: connection refused is the add-on running?") {
+	s.Agent = "[fd00:ec2::23]:80"
+	s.Mesh = func(_ context.Context, refused string) (string, bool) { return "Istio", refused != "" }
+	if r := firstFailure(t, s); !strings.HasPrefix(r.all(), "FAIL agent network: cannot reach the agent: connection refused is the add-on running?") ||
+		!strings.Contains(r.all(), "a connection to [fd00:ec2::23]:80 came") {
 		t.Errorf("got %s", r.all())
 	}
 	s = setup()

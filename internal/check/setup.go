@@ -41,6 +41,7 @@ type Setup struct {
 	Reach func(context.Context) (Reach, *Failure)
 	// Fallback are the regions that are asked while the region's own STS is down.
 	Fallback []Fallback
+	Agent    string // HOST:PORT of the EKS Pod Identity agent, if that is asked
 	// Mesh is InMesh.
 	Mesh func(ctx context.Context, refused string) (name string, captures bool)
 	// Issuer reaches the issuer of the token.
@@ -87,7 +88,7 @@ type Fallback struct {
 type Reach struct {
 	Host, Proxy               string
 	Addresses                 []netip.Addr
-	Refused                   string // the address that refused a connection
+	Refused                   string // the address that refused a connection, or the DNS server that gave no answer
 	DNS, Connect, TLS, Answer time.Duration
 	Issuer                    string // of the certificate
 	Date                      time.Time

@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/netip"
+	"os"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -18,7 +20,7 @@ type Reach struct {
 	Host      string
 	Proxy     string       // HOST:PORT; empty: none
 	Addresses []netip.Addr // of Host, or of Proxy
-	Refused   string       // the address that refused a connection
+	Refused   string       // the address that refused a connection, or the DNS server that gave no answer
 	DNS       time.Duration
 	Connect   time.Duration
 	TLS       time.Duration
@@ -42,7 +44,7 @@ func Probe(ctx context.Context, o Options) (Reach, error) {
 	if err != nil {
 		return Reach{}, explain(err)
 	}
-	p := &prober{reach: Reach{Host: r.URL.Hostname()}, since: map[string]time.Time{}}
+	p := &prober{server: nameserver(), reach: Reach{Host: r.URL.Hostname()}, since: map[string]time.Time{}}
 	transport := o.transport()
 	if t, ok := transport.(*http.Transport); ok && t.Proxy != nil {
 		if proxy, err := t.Proxy(r); err == nil && proxy != nil {
@@ -61,6 +63,8 @@ func Probe(ctx context.Context, o Options) (Reach, error) {
 
 // prober measures the stages of a request.
 type prober struct {
+	server string // for DNS
+
 	mu    sync.Mutex // guards the fields below
 	reach Reach
 	since map[string]time.Time
@@ -97,14 +101,44 @@ func (p *prober) refused(address string, err error) {
 	}
 }
 
+// resolve notes the DNS server that is asked. After a timeout that is all there is: nobody waits
+// for the end of the lookup.
+func (p *prober) resolve() {
+	p.begin("DNS")
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.reach.Refused = p.server
+}
+
+// resolved forgets the DNS server if it has answered.
+func (p *prober) resolved(err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if dns, ok := errors.AsType[*net.DNSError](err); !ok || dns.IsNotFound {
+		p.reach.Refused = ""
+	}
+}
+
+// nameserver returns the address of the first DNS server of this pod, or "".
+func nameserver() string {
+	file, _ := os.ReadFile("/etc/resolv.conf")
+	for line := range strings.Lines(string(file)) {
+		if words := strings.Fields(line); len(words) > 1 && words[0] == "nameserver" {
+			return net.JoinHostPort(words[1], "53")
+		}
+	}
+	return ""
+}
+
 // trace returns a context whose requests are measured. Addresses are tried at once, so that
 // several connections may begin.
 func (p *prober) trace(ctx context.Context) context.Context {
 	nothing := func(*Reach) {}
 	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		DNSStart: func(httptrace.DNSStartInfo) { p.begin("DNS") },
+		DNSStart: func(httptrace.DNSStartInfo) { p.resolve() },
 		DNSDone: func(info httptrace.DNSDoneInfo) {
 			p.end("DNS", &p.reach.DNS, info.Err, func(r *Reach) { r.Addresses = addresses(info.Addrs) })
+			p.resolved(info.Err)
 		},
 		ConnectStart: func(string, string) { p.begin("connect") },
 		ConnectDone: func(_, address string, err error) {

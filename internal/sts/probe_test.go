@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httptrace"
 	"strings"
 	"testing"
 	"time"
@@ -97,5 +98,34 @@ func TestCallerIdentity(t *testing.T) {
 	_, err = CallerIdentity(t.Context(), Options{Endpoint: echo.URL}, owned)
 	if err == nil || strings.Contains(err.Error(), owned.AccessKeyID) || strings.Contains(err.Error(), owned.SessionToken) {
 		t.Errorf("got %v", err)
+	}
+}
+
+// A mesh may capture DNS: check asks the server that gives no answer, whether the lookup has
+// ended or not.
+func TestProbeNotesASilentDNSServer(t *testing.T) {
+	t.Parallel()
+	const server = "10.96.0.10:53"
+	for _, tt := range []struct {
+		name string
+		ends bool
+		err  error
+		want string
+	}{
+		{name: "no end", want: server},
+		{name: "a timeout", ends: true, err: &net.DNSError{IsTimeout: true}, want: server},
+		{name: "refused", ends: true, err: &net.DNSError{Err: "connection refused"}, want: server},
+		{name: "no such name", ends: true, err: &net.DNSError{IsNotFound: true}},
+		{name: "found", ends: true},
+	} {
+		p := &prober{server: server, since: map[string]time.Time{}}
+		trace := httptrace.ContextClientTrace(p.trace(t.Context()))
+		trace.DNSStart(httptrace.DNSStartInfo{})
+		if tt.ends {
+			trace.DNSDone(httptrace.DNSDoneInfo{Err: tt.err})
+		}
+		if got := p.result().Refused; got != tt.want {
+			t.Errorf("%s: got %q, want %q", tt.name, got, tt.want)
+		}
 	}
 }

@@ -36,7 +36,7 @@ func Reasons() []Reason {
 	}, {
 		Code:  codeNetwork,
 		Cause: "STS cannot be reached. Without a route to the internet the VPC needs an endpoint for STS.",
-		Fix:   "check DNS, network policies, security groups, HTTPS_PROXY, NO_PROXY and AWS_CA_BUNDLE",
+		Fix:   "check DNS, network policies, security groups, HTTPS_PROXY, NO_PROXY and AWS_CA_BUNDLE; a mesh proxy must start before the sidecar or leave STS traffic and DNS alone",
 	}, {
 		Code:  codeInvalidResponse,
 		Cause: "The answer is not one of STS, or its credentials are incomplete, expired, or expire before the current ones.",
