@@ -68,12 +68,13 @@ func TestMeshes(t *testing.T) {
 		{name: "Istio, DNS, in spite of excludeOutboundPorts", rules: capturingDNS(istio("", "443")), settings: named, want: istioHolds},
 		{name: "Istio, DNS, an address", rules: capturingDNS(istio("", "443")), want: reached},
 		{name: "Istio, which does not capture DNS", rules: istio("", "443"), settings: named, want: "FAIL network cannot reach http://sts.example:443"},
-		{name: "Linkerd", rules: linkerd(""), want: linkerdHolds},
-		{name: "Linkerd, IPv6", rules: linkerd(""), settings: ipv6, want: linkerdHolds},
-		{name: "Linkerd, a native sidecar", rules: linkerd(""), proxy: "127.0.0.1:4140", want: reached},
-		{name: "Linkerd, skip-outbound-ports", rules: linkerd("443"), want: reached},
-		{name: "Linkerd, its user", rules: linkerd(""), uid: 2102, want: reached},
-		{name: "Linkerd, a group of that number", rules: linkerd(""), gid: 2102, want: linkerdHolds},
+		{name: "Linkerd", rules: linkerd("", ""), want: linkerdHolds},
+		{name: "Linkerd, IPv6", rules: linkerd("", ""), settings: ipv6, want: linkerdHolds},
+		{name: "Linkerd, a native sidecar", rules: linkerd("", ""), proxy: "127.0.0.1:4140", want: reached},
+		{name: "Linkerd, skip-outbound-ports", rules: linkerd("443", ""), want: reached},
+		{name: "Linkerd, its user", rules: linkerd("", ""), uid: 2102, want: reached},
+		{name: "Linkerd, its group", rules: linkerd("", "2102"), gid: 2102, want: reached},
+		{name: "Linkerd, a group of that number", rules: linkerd("", ""), gid: 2102, want: linkerdHolds},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			for _, rule := range append([]string{"-F", "-X", "-t raw -F"}, tt.rules...) {
@@ -158,13 +159,16 @@ func capturingDNS(rules []string) []string {
 }
 
 // linkerd returns the rules of Linkerd's CNI plug-in (linkerd2-proxy-init) for what a pod
-// sends, with this of the annotation skip-outbound-ports.
-func linkerd(ports string) []string {
+// sends, with these of the annotations skip-outbound-ports and proxy-gid.
+func linkerd(ports, gid string) []string {
 	rules := []string{
 		"-N PROXY_INIT_OUTPUT",
 		"-A PROXY_INIT_OUTPUT -m owner --uid-owner 2102 -j RETURN",
-		"-A PROXY_INIT_OUTPUT -o lo -j RETURN",
 	}
+	if gid != "" {
+		rules = append(rules, "-A PROXY_INIT_OUTPUT -m owner --gid-owner "+gid+" -j RETURN")
+	}
+	rules = append(rules, "-A PROXY_INIT_OUTPUT -o lo -j RETURN")
 	if ports != "" {
 		rules = append(rules, "-A PROXY_INIT_OUTPUT -p tcp --match multiport --dports "+ports+" -j RETURN")
 	}

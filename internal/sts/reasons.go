@@ -32,7 +32,7 @@ func Reasons() []Reason {
 	}, {
 		Code:  codeTimeout,
 		Cause: "STS did not answer in time. The message says at which stage the call was: DNS, connecting, the TLS handshake, sending the request, or waiting for the answer.",
-		Fix:   "check DNS, network policies, security groups, HTTPS_PROXY and NO_PROXY; a mesh proxy must start before the sidecar or leave STS traffic alone",
+		Fix:   "check DNS, network policies, security groups, HTTPS_PROXY and NO_PROXY; a mesh proxy must start before the sidecar or leave STS traffic and DNS alone",
 	}, {
 		Code:  codeNetwork,
 		Cause: "STS cannot be reached. Without a route to the internet the VPC needs an endpoint for STS.",
