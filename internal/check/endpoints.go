@@ -54,11 +54,14 @@ func (r *run) agent(ctx context.Context) outcome {
 const metadataTimeout = time.Second
 
 // metadata checks whether the instance metadata service is in reach, and whose it is. With a
-// hop limit of 1 the node's answers GET but not PUT.
+// hop limit of 1 the node's answers GET but not PUT; an old agent such as kiam refuses PUT, and
+// gives credentials all the same.
 func (r *run) metadata(ctx context.Context) outcome {
 	status, version := r.askMetadata(ctx, http.MethodPut, "/latest/api/token"), "IMDSv2"
-	if status == 0 {
-		status, version = r.askMetadata(ctx, http.MethodGet, "/latest/meta-data/"), "IMDSv1"
+	if status != http.StatusOK {
+		if first := r.askMetadata(ctx, http.MethodGet, "/latest/meta-data/iam/security-credentials/"); first != 0 {
+			status, version = first, "IMDSv1"
+		}
 	}
 	const host = "the instance metadata service"
 	switch {
@@ -69,7 +72,7 @@ func (r *run) metadata(ctx context.Context) outcome {
 	case status != http.StatusOK:
 		return ok("%s of the node answers HTTP %d, no credentials", host, status)
 	}
-	return warn("%s of the node answers (%s): an SDK that does not ask the sidecar gets the role of the node", host, version).
+	return warn("%s of the node answers (%s): an SDK that does not ask the sidecar gets the role of the node, or that of kiam or kube2iam", host, version).
 		advise("set the hop limit of the node's metadata service to 1 and require IMDSv2, or deny 169.254.169.254 with a network policy, or turn on --imds-listen, which answers there in its place")
 }
 

@@ -280,6 +280,7 @@ func TestMetadata(t *testing.T) {
 		"of the sidecar":   {serve("127.0.0.1:0", map[string]int{"PUT": 200}), "ok metadata the instance metadata service in reach is in this pod"},
 		"refused":          {serve("127.0.0.2:0", map[string]int{"PUT": 403}), "ok metadata the instance metadata service of the node answers HTTP 403"},
 		"version 1 is off": {serve("127.0.0.2:0", map[string]int{"GET": 401}), "ok metadata the instance metadata service of the node answers HTTP 401"},
+		"an old agent":     {serve("127.0.0.2:0", map[string]int{"PUT": 404, "GET": 200}), "warn metadata the instance metadata service of the node answers (IMDSv1): "},
 		"none":             {"http://127.0.0.1:1", "ok metadata the instance metadata service of the node is not in reach"},
 	} {
 		s := healthy(t)
