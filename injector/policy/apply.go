@@ -75,7 +75,7 @@ func (p *Policy) Apply(ctx context.Context, r Request) (*unstructured.Unstructur
 	}
 	// The policy may look into fields that are null, as manifests have them. The API server
 	// has removed them when it evaluates a policy.
-	before := &unstructured.Unstructured{Object: withoutNulls(r.Pod.Object).(map[string]any)}
+	before := &unstructured.Unstructured{Object: withoutNulls(r.Pod.Object, "").(map[string]any)}
 	name := cmp.Or(before.GetName(), before.GetGenerateName())
 	attributes := admission.NewAttributesRecord(before, nil, podsKind, r.Namespace.Name, name, pods, "", admission.Create, nil, r.DryRun, r.User)
 	versioned, err := admission.NewVersionedAttributes(attributes, podsKind, asTheyAre{})
@@ -129,23 +129,31 @@ func withoutExpression(err error) error {
 	return err
 }
 
-// withoutNulls returns a copy of v without keys whose value is null.
-func withoutNulls(v any) any {
+// withoutNulls returns a copy of v without keys whose value is null. In a map whose keys are
+// the user's, such as labels, they have the value that the API server's decoder gives them.
+func withoutNulls(v any, parent string) any {
 	switch v := v.(type) {
 	case map[string]any:
 		kept := make(map[string]any, len(v))
 		for key, value := range v {
 			if value != nil {
-				kept[key] = withoutNulls(value)
+				kept[key] = withoutNulls(value, key)
+			} else if zero, ok := zeros[parent]; ok {
+				kept[key] = zero
 			}
 		}
 		return kept
 	case []any:
 		kept := make([]any, len(v))
 		for i, value := range v {
-			kept[i] = withoutNulls(value)
+			kept[i] = withoutNulls(value, "")
 		}
 		return kept
 	}
 	return v
+}
+
+var zeros = map[string]string{
+	"labels": "", "matchLabels": "", "annotations": "", "nodeSelector": "", "volumeAttributes": "", "options": "",
+	"requests": "0", "limits": "0", "overhead": "0",
 }

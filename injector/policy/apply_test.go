@@ -188,6 +188,33 @@ func TestTheRestRemains(t *testing.T) {
 	}
 }
 
+// What is null is as the API server decodes it: no field, but a label is empty, and declines.
+func TestNulls(t *testing.T) {
+	p := load(t)
+	const pod = `
+metadata: {name: example, labels: {irsa-sidecar/inject: "true", team: null}, annotations: {irsa-sidecar/zone: null, irsa-sidecar/endpoints: ecs}}
+spec:
+  serviceAccountName: example
+  nodeSelector: {kubernetes.io/os: null}
+  securityContext: {sysctls: [{name: kernel.shm_rmid_forced, value: null}]}
+  containers: [{name: app, image: app, env: [{name: A, value: null}], resources: {requests: {cpu: null}, limits: null}}]
+`
+	after, err := p.Apply(t.Context(), request(podFrom(t, pod)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{`"team":""`, `"irsa-sidecar/zone":""`, `"nodeSelector":{"kubernetes.io/os":""}`, `{"name":"kernel.shm_rmid_forced","value":""}`, `{"name":"A"},`, `"resources":{"requests":{"cpu":"0"}}`} {
+		if !strings.Contains(text(t, after), want) {
+			t.Errorf("no %s in %s", want, text(t, after))
+		}
+	}
+	r := request(podFrom(t, strings.Replace(labelled, `"true"`, "null", 1)))
+	metav1.SetMetaDataLabel(&r.Account.ObjectMeta, "irsa-sidecar/inject", "true")
+	if after, err := p.Apply(t.Context(), r); err != nil || after != r.Pod {
+		t.Errorf("a label that is null: %v, %s", err, text(t, after))
+	}
+}
+
 func text(t testing.TB, pod *unstructured.Unstructured) string {
 	t.Helper()
 	b, err := json.Marshal(pod.Object)

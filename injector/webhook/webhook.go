@@ -104,6 +104,9 @@ func mutate(ctx context.Context, p *policy.Policy, objects Objects, r *admission
 	if err := pod.UnmarshalJSON(r.Object.Raw); err != nil {
 		return nil, err
 	}
+	if kind := pod.GroupVersionKind(); kind != corev1.SchemeGroupVersion.WithKind("Pod") {
+		return nil, fmt.Errorf("the object is %q, not a pod", kind)
+	}
 	name, _, err := unstructured.NestedString(pod.Object, "spec", "serviceAccountName")
 	if err != nil || name == "" { // the kubelet's mirror pods have none
 		return nil, err

@@ -119,6 +119,7 @@ func TestRefuses(t *testing.T) {
 		{"an expression fails", fake{}, reviewOf(strings.Replace(asking, `"image": "app"`, `"env": "text"`, 1)), "irsa-sidecar cannot be added to the pod: mutation 1 of the policy: "},
 		{"an update", fake{}, strings.Replace(reviewOf(asking), "CREATE", "UPDATE", 1), "irsa-sidecar cannot be added to the pod: UPDATE of Pod : the webhook is for the creation of pods alone"},
 		{"another kind", fake{}, strings.Replace(reviewOf(asking), `"kind": "Pod"}`, `"kind": "Deployment"}`, 1), "irsa-sidecar cannot be added to the pod: CREATE of Deployment "},
+		{"another object", fake{}, reviewOf(strings.Replace(asking, `"v1"`, `"v2"`, 1)), `irsa-sidecar cannot be added to the pod: the object is "/v2, Kind=Pod", not a pod`},
 		{"no object", fake{}, reviewOf("{}"), "irsa-sidecar cannot be added to the pod: "},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
