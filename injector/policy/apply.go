@@ -153,6 +153,7 @@ func withoutNulls(v any, parent string) any {
 	return v
 }
 
+// zeros are the values of nulls in maps of these names: of text, and of quantities.
 var zeros = map[string]string{
 	"labels": "", "matchLabels": "", "annotations": "", "nodeSelector": "", "volumeAttributes": "", "options": "",
 	"requests": "0", "limits": "0", "overhead": "0",
