@@ -31,8 +31,8 @@ metadata: {name: no-number, annotations: {eks.amazonaws.com/role-arn: "` + roleA
 	}{
 		{"none", "a", "", "sts.amazonaws.com", 86400},
 		{"service account's", "token", "", "example", 7200},
-		{"pod's", "token", `eks.amazonaws.com/token-expiration: "3601"`, "example", 3601},
-		{"too short", "a", `eks.amazonaws.com/token-expiration: "600"`, "sts.amazonaws.com", 3600},
+		{"pod's", "token", `eks.amazonaws.com/token-expiration: "601"`, "example", 601},
+		{"too short", "a", `eks.amazonaws.com/token-expiration: "599"`, "sts.amazonaws.com", 600},
 		{"no number", "no-number", "", "sts.amazonaws.com", 86400},
 		{"pod's is no number", "token", `eks.amazonaws.com/token-expiration: ""`, "example", 7200},
 	} {
