@@ -17,7 +17,9 @@ case "$*" in
 */version) echo '{"major": "1", "minor": "32+", "gitVersion": "v1.32.9-eks-0"}' ;;
 *admissionregistration*) echo '{"resources":[{"name":"validatingadmissionpolicies"}]}' ;;
 "get nodes "*) printf 'old\tv1.28.5\tlinux\t\nwin\tv1.32.9\twindows\t\nserverless\tv1.32.9\tlinux\tfargate\nnew\tv1.32.9\tlinux\t\n' ;;
-"get mutatingwebhookconfigurations "*) printf 'webhook b\nwebhook b\n' ;;
+"get mutatingwebhookconfigurations "*) printf 'webhook b\nwebhook b\n'
+  echo 'webhook pod-identity-webhook/old: Ignore; namespaces map[]; pods map[]'
+  echo 'webhook pod-identity-webhook/new: Ignore; namespaces map[]; pods map[matchExpressions:[map[key:eks.amazonaws.com/skip-pod-identity-webhook operator:DoesNotExist]]]' ;;
 "get namespaces "*) printf 'open\nclosed\n' ;;
 "create --dry-run=server -n open "*) cat >/dev/null; printf 'map[limits:map[memory:64Mi] requests:map[cpu:10m memory:32Mi]]' ;;
 "create --dry-run=server -n closed "*) grep -q 'image: mirror.example.com/sidecar:1' && echo 'Error from server (Forbidden): no reason' >&2; exit 1 ;;
@@ -60,6 +62,8 @@ node old: kubelet v1.28.5 is too old for native sidecars
 node win: Windows
 node serverless: Fargate
 webhook b
+webhook pod-identity-webhook/new: Ignore; namespaces map[]; pods map[matchExpressions:[map[key:eks.amazonaws.com/skip-pod-identity-webhook operator:DoesNotExist]]]
+webhook pod-identity-webhook/old: Ignore; namespaces map[]; pods map[]; acts on pods with the sidecar
 
 == namespaces
 open: ok
