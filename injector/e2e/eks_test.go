@@ -10,144 +10,192 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"irsa-sidecar/injector/shapes"
 )
 
-// eks imitates EKS's pod-identity-webhook: to every container of a pod whose service account
-// has a role it adds variables and a token. It is strict where that one is not: a pod that has
-// the sidecar must not come to it.
-type eks struct {
-	mu      sync.Mutex // guards the fields below
-	asked   int
-	sidecar []string // pods with the sidecar about which it was asked
-}
+// Names that EKS gives its webhook, and the selector that it should have.
+const (
+	eksConfiguration = "pod-identity-webhook"
+	eksWebhook       = "iam-for-pods.amazonaws.com"
+	eksSelector      = `{matchExpressions: [{key: eks.amazonaws.com/skip-pod-identity-webhook, operator: DoesNotExist}]}`
+)
 
-func (e *eks) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	var review struct {
-		APIVersion string `json:"apiVersion"`
-		Kind       string `json:"kind"`
-		Request    struct {
-			UID    string `json:"uid"`
-			Object struct {
-				Metadata struct {
-					Name   string            `json:"name"`
-					Labels map[string]string `json:"labels"`
-				} `json:"metadata"`
-				Spec struct {
-					ServiceAccountName         string `json:"serviceAccountName"`
-					Volumes                    []struct{ Name string }
-					Containers, InitContainers []struct {
-						Name string `json:"name"`
-						Env  []any  `json:"env"`
-					}
-				} `json:"spec"`
-			} `json:"object"`
-		} `json:"request"`
-	}
-	if err := json.NewDecoder(r.Body).Decode(&review); err != nil {
-		http.Error(w, err.Error(), http.StatusBadRequest)
-		return
-	}
-	pod := review.Request.Object
-	e.mu.Lock()
-	e.asked++
-	for _, c := range pod.Spec.InitContainers {
-		if c.Name == "irsa-sidecar" {
-			e.sidecar = append(e.sidecar, pod.Metadata.Name)
-		}
-	}
-	e.mu.Unlock()
-	response := map[string]any{"uid": review.Request.UID, "allowed": true}
-	again := false // it leaves such a pod alone
-	for _, v := range pod.Spec.Volumes {
-		again = again || v.Name == "aws-iam-token"
-	}
-	if account := pod.Spec.ServiceAccountName; !again && (account == "example" || account == "asking") {
-		operations := []any{map[string]any{"op": "add", "path": "/spec/volumes/0", "value": map[string]any{
-			"name": "aws-iam-token", "projected": map[string]any{"sources": []any{map[string]any{"serviceAccountToken": map[string]any{"audience": "sts.amazonaws.com", "expirationSeconds": 86400, "path": "token"}}}},
-		}}}
-		for i, c := range pod.Spec.Containers {
-			env := append(c.Env, map[string]any{"name": "AWS_ROLE_ARN", "value": "arn:aws:iam::111122223333:role/example"},
-				map[string]any{"name": "AWS_WEB_IDENTITY_TOKEN_FILE", "value": "/var/run/secrets/eks.amazonaws.com/serviceaccount/token"})
-			operations = append(operations, map[string]any{"op": "add", "path": fmt.Sprintf("/spec/containers/%d/env", i), "value": env},
-				map[string]any{"op": "add", "path": fmt.Sprintf("/spec/containers/%d/volumeMounts/-", i), "value": map[string]any{
-					"name": "aws-iam-token", "readOnly": true, "mountPath": "/var/run/secrets/eks.amazonaws.com/serviceaccount"}})
-		}
-		patch, _ := json.Marshal(operations)
-		response["patch"], response["patchType"] = patch, "JSONPatch"
-	}
-	w.Header().Set("Content-Type", "application/json")
-	json.NewEncoder(w).Encode(map[string]any{"apiVersion": review.APIVersion, "kind": review.Kind, "response": response})
-}
-
-// take returns and forgets what it was asked.
-func (e *eks) take() (asked int, sidecar []string) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	asked, sidecar = e.asked, e.sidecar
-	e.asked, e.sidecar = 0, nil
-	return asked, sidecar
-}
-
-// testBesideEKS: the order of names and the label keep EKS's webhook away from pods that get
-// the sidecar, also when a third webhook changes the pod and the API server asks again.
+// testBesideEKS: EKS's own webhook is not asked about pods that get the sidecar, also when a third
+// webhook changes them and the API server asks again. Where it is asked, the guard says what to do.
 func testBesideEKS(t *testing.T) {
-	e := &eks{}
+	kubectl(t, "---\n{apiVersion: v1, kind: ServiceAccount, metadata: {name: associated, namespace: "+shapes.Namespace+"}}", "apply", "-f", "-")
 	ca := newAuthority(t)
-	address := serve(t, ca, e)
-	later := serve(t, ca, http.HandlerFunc(addAnnotation))
-	register(t, "zz-later", later, ca, "{}")
-	const skipped = `{matchExpressions: [{key: eks.amazonaws.com/skip-pod-identity-webhook, operator: DoesNotExist}]}`
-	register(t, "pod-identity-webhook", address, ca, skipped)
-	other := shapes.Shape{Name: "other", Namespace: shapes.Namespace, Pod: podOf("example", "")}
-	until(t, 30*time.Second, func() error {
-		if pod := text(create(other)); !strings.Contains(pod, "aws-iam-token") || !strings.Contains(pod, `"zz-later"`) {
-			return fmt.Errorf("a pod that does not ask: %s", pod)
-		}
-		return nil
-	})
-	if asked, _ := e.take(); asked < 2 {
-		t.Errorf("EKS's webhook was asked %d times, not again after a change", asked)
+	address := startEKS(t, ca)
+	register(t, "zz-later", "zz-later.example.com", serve(t, ca, http.HandlerFunc(addAnnotation)), ca, "{}")
+	register(t, eksConfiguration, eksWebhook, address, ca, eksSelector)
+	kubectl(t, "", "apply", "-k", "../../deploy/guard")
+
+	const agent = `irsa-sidecar/inject: "true"}, annotations: {irsa-sidecar/source: pod-identity`
+	byAgent := shapes.Shape{Name: "by-agent", Namespace: shapes.Namespace, Pod: podOf("associated", agent)}
+	for account, volume := range map[string]string{"example": `"aws-iam-token"`, "associated": `"eks-pod-identity-token"`} {
+		other := shapes.Shape{Name: account, Namespace: shapes.Namespace, Pod: podOf(account, "")}
+		until(t, 30*time.Second, func() error {
+			before := askedEKS(t)
+			if pod := text(create(other)); !strings.Contains(pod, volume) || !strings.Contains(pod, `"zz-later"`) {
+				return fmt.Errorf("a pod that does not ask: %s", pod)
+			}
+			if asked := askedEKS(t) - before; asked != 2 {
+				return fmt.Errorf("EKS's webhook was asked %v times, not again after a change", asked)
+			}
+			return nil
+		})
 	}
-	for _, s := range []shapes.Shape{labelled, byAccount} {
-		pod := text(create(s))
-		if !strings.Contains(pod, `"irsa-sidecar-token"`) || strings.Contains(pod, "aws-iam-token") || strings.Contains(pod, "serviceaccount/token") || !strings.Contains(pod, `"zz-later"`) {
+	before := askedEKS(t)
+	for _, s := range []shapes.Shape{labelled, byAccount, byAgent} {
+		if pod := text(create(s)); !strings.Contains(pod, `"irsa-sidecar-token"`) || !strings.Contains(pod, `"zz-later"`) {
 			t.Errorf("%s: %s", s.Name, pod)
 		}
 	}
-	if asked, sidecar := e.take(); asked > 0 || len(sidecar) > 0 {
-		t.Errorf("EKS's webhook was asked %d times about pods that get the sidecar: %v", asked, sidecar)
+	if asked := askedEKS(t) - before; asked != 0 {
+		t.Errorf("EKS's webhook was asked %v times about pods that get the sidecar", asked)
 	}
+	testWithoutSelector(t, ca, address)
+	testWrongOrder(t, ca, address)
 
-	// A name that sorts before ours is not supported: the guard sees what comes of it.
-	kubectl(t, "", "apply", "-k", "../../deploy/guard")
-	register(t, "aa-pod-identity-webhook", address, ca, skipped)
+	kubectl(t, "", "delete", "-k", "../../deploy/guard")
+	kubectl(t, "", "delete", "mutatingwebhookconfiguration", eksConfiguration, "zz-later")
+	until(t, 30*time.Second, func() error { return hasSidecar(create(labelled)) })
+}
+
+// testWithoutSelector: a configuration that somebody made without the selector, or from before it
+// had one, asks about every pod. The annotation keeps its webhook out of the containers.
+func testWithoutSelector(t *testing.T, ca authority, address string) {
+	register(t, eksConfiguration, eksWebhook, address, ca, "{}")
 	until(t, 30*time.Second, func() error {
-		if _, refusal := create(labelled); !strings.Contains(refusal, "ValidatingAdmissionPolicy 'irsa-sidecar") || !strings.Contains(refusal, "token") {
-			return fmt.Errorf("not refused by the guard: %q", refusal)
+		_, refusal := create(labelled)
+		for _, want := range []string{"container app", "MutatingWebhookConfiguration pod-identity-webhook", "objectSelector", "eks.amazonaws.com/skip-containers"} {
+			if !strings.Contains(refusal, want) {
+				return fmt.Errorf("%q does not say %q", refusal, want)
+			}
 		}
 		return nil
 	})
-	kubectl(t, "", "delete", "-k", "../../deploy/guard")
-	kubectl(t, "", "delete", "mutatingwebhookconfiguration", "aa-pod-identity-webhook", "pod-identity-webhook", "zz-later")
-	until(t, 30*time.Second, func() error { return hasSidecar(create(labelled)) })
+	const skipping = asking + `}, annotations: {eks.amazonaws.com/skip-containers: "app,irsa-sidecar"`
+	before := askedEKS(t)
+	pod, refusal := create(shapes.Shape{Namespace: shapes.Namespace, Pod: podOf("example", skipping)})
+	if err := hasSidecar(pod, refusal); err != nil || askedEKS(t) == before {
+		t.Fatalf("with the annotation: %v, or EKS's webhook was not asked", err)
+	}
+	sidecar := pod["spec"].(map[string]any)["initContainers"].([]any)[0].(map[string]any)
+	if sidecar["name"] != "irsa-sidecar" || sidecar["restartPolicy"] != "Always" {
+		t.Errorf("the sidecar is no longer native: %v", sidecar)
+	}
+	if all := text(pod, ""); strings.Contains(all, "/var/run/secrets/eks.amazonaws.com") {
+		t.Errorf("a container has EKS's token: %s", all)
+	}
+}
+
+// testWrongOrder: a name that sorts before the injector's is not supported, and the guard sees
+// what comes of it. The policy is before every webhook.
+func testWrongOrder(t *testing.T, ca authority, address string) {
+	kubectl(t, "", "delete", "mutatingwebhookconfiguration", eksConfiguration)
+	register(t, "aa-"+eksConfiguration, eksWebhook, address, ca, eksSelector)
+	other := shapes.Shape{Namespace: shapes.Namespace, Pod: podOf("example", "")}
+	until(t, 30*time.Second, func() error {
+		if pod := text(create(other)); !strings.Contains(pod, "aws-iam-token") {
+			return fmt.Errorf("the webhook is not asked: %s", pod)
+		}
+		_, refusal := create(labelled)
+		if refused := strings.Contains(refusal, "ValidatingAdmissionPolicy 'irsa-sidecar") && strings.Contains(refusal, "token"); refused == policies(t) {
+			return fmt.Errorf("the guard says %q", refusal)
+		}
+		return nil
+	})
+	kubectl(t, "", "delete", "mutatingwebhookconfiguration", "aa-"+eksConfiguration)
+	register(t, eksConfiguration, eksWebhook, address, ca, eksSelector)
+}
+
+// startEKS runs EKS's webhook until the test ends, with an association for one service account,
+// and returns its address.
+func startEKS(t *testing.T, ca authority) string {
+	t.Helper()
+	dir, address := t.TempDir(), os.Getenv("E2E_ADDRESS")
+	cert, key := ca.issue(t, time.Now().Add(-time.Minute), time.Now().Add(time.Hour), address)
+	association := fmt.Sprintf(`{"identities": [{"namespace": %q, "serviceAccount": "associated"}]}`, shapes.Namespace)
+	for name, content := range map[string][]byte{"cert": cert, "key": key, "associations": []byte(association)} {
+		if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	port, metrics := freePort(t), freePort(t)
+	command := exec.Command(os.Getenv("E2E_EKS_WEBHOOK"), "--in-cluster=false", "--kubeconfig="+os.Getenv("KUBECONFIG"),
+		"--tls-cert="+filepath.Join(dir, "cert"), "--tls-key="+filepath.Join(dir, "key"), "--port="+port, "--metrics-port="+metrics,
+		"--watch-container-credentials-config="+filepath.Join(dir, "associations"), "--aws-default-region=eu-west-1", "--sts-regional-endpoint=true")
+	var log strings.Builder
+	command.Stderr = &log
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		command.Process.Kill()
+		command.Wait()
+		if t.Failed() {
+			t.Logf("EKS's webhook: %s", log.String()[max(0, log.Len()-1000):])
+		}
+	})
+	return net.JoinHostPort(address, port)
+}
+
+func freePort(t *testing.T) string {
+	t.Helper()
+	ln, err := net.Listen("tcp", ":0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	return strconv.Itoa(ln.Addr().(*net.TCPAddr).Port)
+}
+
+// askedEKS returns how often the API server has asked EKS's webhook.
+func askedEKS(t *testing.T) (sum float64) {
+	t.Helper()
+	lines := regexp.MustCompile(`(?m)^apiserver_admission_webhook_request_total\{.*name="`+regexp.QuoteMeta(eksWebhook)+`".*\} (\S+)$`).FindAllStringSubmatch(kubectl(t, "", "get", "--raw", "/metrics"), -1)
+	for _, line := range lines {
+		value, err := strconv.ParseFloat(line[1], 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sum += value
+	}
+	return sum
 }
 
 // addAnnotation changes every pod, as other webhooks do.
 func addAnnotation(w http.ResponseWriter, r *http.Request) {
-	var review struct{ Request struct{ UID string } }
+	var review struct {
+		APIVersion string
+		Request    struct {
+			UID    string
+			Object struct {
+				Metadata struct{ Annotations map[string]string }
+			}
+		}
+	}
 	if err := json.NewDecoder(r.Body).Decode(&review); err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
+	operations := []map[string]any{{"op": "add", "path": "/metadata/annotations/zz-later", "value": "a"}}
+	if review.Request.Object.Metadata.Annotations == nil {
+		operations = []map[string]any{{"op": "add", "path": "/metadata/annotations", "value": map[string]string{"zz-later": "a"}}}
+	}
+	patch, _ := json.Marshal(operations)
 	w.Header().Set("Content-Type", "application/json")
-	json.NewEncoder(w).Encode(map[string]any{"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": map[string]any{
-		"uid": review.Request.UID, "allowed": true, "patchType": "JSONPatch", "patch": []byte(`[{"op": "add", "path": "/metadata/annotations", "value": {"zz-later": "a"}}]`),
+	json.NewEncoder(w).Encode(map[string]any{"apiVersion": review.APIVersion, "kind": "AdmissionReview", "response": map[string]any{
+		"uid": review.Request.UID, "allowed": true, "patchType": "JSONPatch", "patch": patch,
 	}})
 }
 
@@ -170,17 +218,17 @@ func serve(t *testing.T, ca authority, handler http.Handler) string {
 	return ln.Addr().String()
 }
 
-// register registers a webhook for all pods that a selector selects, with EKS's settings, but
-// one that must not fail.
-func register(t *testing.T, name, address string, ca authority, selector string) {
+// register registers a webhook for all pods that a selector selects, with the settings that EKS
+// has, except that it must not fail.
+func register(t *testing.T, configuration, name, address string, ca authority, selector string) {
 	t.Helper()
 	kubectl(t, fmt.Sprintf(`
 apiVersion: admissionregistration.k8s.io/v1
 kind: MutatingWebhookConfiguration
 metadata: {name: %s}
 webhooks:
-  - name: iam-for-pods.example.com
-    admissionReviewVersions: [v1]
+  - name: %s
+    admissionReviewVersions: [v1beta1]
     clientConfig: {url: "https://%s/mutate", caBundle: %s}
     failurePolicy: Fail
     reinvocationPolicy: IfNeeded
@@ -188,7 +236,7 @@ webhooks:
     namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: %s}}
     rules: [{apiGroups: [""], apiVersions: [v1], operations: [CREATE], resources: [pods]}]
     sideEffects: None
-`, name, address, base64.StdEncoding.EncodeToString(ca.pem), selector, shapes.Namespace), "apply", "-f", "-")
+`, configuration, name, address, base64.StdEncoding.EncodeToString(ca.pem), selector, shapes.Namespace), "apply", "-f", "-")
 }
 
 func text(pod map[string]any, refusal string) string {

@@ -48,6 +48,7 @@ func TestInjector(t *testing.T) {
 	if policies {
 		step("pods of controllers", testControllers)
 		step("the policy was first", testNothingInjected)
+		step("beside the webhook of EKS", testBesideEKS)
 		step("an upgrade", testUpgrade)
 		return
 	}
