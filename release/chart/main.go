@@ -56,7 +56,8 @@ func run(version, registry, out string, stdout io.Writer) error {
 	)
 }
 
-var validVersion = regexp.MustCompile(`^v[0-9]+[.][0-9]+[.][0-9]+(-[0-9A-Za-z.-]+)?$`)
+// Helm refuses others: https://semver.org.
+var validVersion = regexp.MustCompile(`^v(0|[1-9][0-9]*)([.](0|[1-9][0-9]*)){2}(-(0|[1-9][0-9]*|[0-9]*[A-Za-z-][0-9A-Za-z-]*)([.](0|[1-9][0-9]*|[0-9]*[A-Za-z-][0-9A-Za-z-]*))*)?$`)
 
 // chart returns the files of the chart by name.
 func chart(version, registry string) (files map[string][]byte, err error) {

@@ -72,7 +72,14 @@ func TestSchema(t *testing.T) {
 		{"the name of a variable", `env: {"A B": c}`, "'A B'"},
 		{"quotation marks", `image: {repository: 'a"'}`, "'/image/repository'"},
 		{"a digest in the repository", "image: {repository: 'a@sha256:0'}", "'/image/repository'"},
+		{"a tag in the repository", "image: {repository: 'registry.example.com/a:v1'}", "'/image/repository'"},
+		{"a slash after the repository", "image: {repository: registry.example.com/a/}", "'/image/repository'"},
+		{"a URL", "image: {repository: 'https://registry.example.com/a'}", "'/image/repository'"},
+		{"a digest for a tag", "image: {tag: 'sha256:0'}", "'/image/tag'"},
+		{"half a digest", "injector: {image: {tag: 'v1@sha256:0'}}", "'/injector/image/tag'"},
 		{"not a region", "region: Ireland", "'/region'"},
+		{"no values", "namespaceSelector: {matchExpressions: [{key: a, operator: NotIn}]}", "missing property 'values'"},
+		{"values of Exists", "namespaceSelector: {matchExpressions: [{key: a, operator: Exists, values: [b]}]}", "/matchExpressions/0/values'"},
 		{"a slash at the end", "monitoring: {repository: https://git.example.com/}", "'/monitoring/repository'"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -92,7 +99,7 @@ func TestNoProblem(t *testing.T) {
 	}{
 		{"helm template", images, cluster{"v1.37.0", ""}},
 		{"guard and monitoring alone need no image", "inject: {enabled: false}\nmonitoring: {enabled: true}", older},
-		{"an image with a port", "image: {repository: 'localhost:5000/a', tag: 'v1@sha256:0'}\nregion: us-gov-west-1", current},
+		{"an image with a port", "image: {repository: 'localhost:5000/a/b__c.d-e', tag: 'v1@sha256:" + strings.Repeat("0", 64) + "'}\nregion: us-gov-west-1", current},
 		{"the node's region", injectorValues + "image: {repository: a}\nregion: \"\"", cluster{"v1.35.4-eks-0123abc", "v1/Pod"}},
 		{"no region, but an STS endpoint", injectorValues + "image: {repository: a}\nregion: \"\"\nenv: {AWS_ENDPOINT_URL_STS: 'https://minio.example.com'}", older},
 		{"globals of a parent chart", images + "global: {a: b}", current},
@@ -160,7 +167,7 @@ func TestRegistry(t *testing.T) {
 			}
 		}
 	}
-	for _, version := range []string{"", "1.2.3", "v1.2", "v1.2.3\n"} {
+	for _, version := range []string{"", "1.2.3", "v1.2", "v1.2.3\n", "v01.2.3", "v1.2.3-", "v1.2.3-01", "v1.2.3-rc..1"} {
 		if _, err := chart(version, ""); err == nil {
 			t.Errorf("no error for version %q", version)
 		}

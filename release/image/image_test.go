@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"io"
 	"log"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -208,6 +209,28 @@ func TestPush(t *testing.T) {
 	for _, args := range [][]string{{"free", archive, repository, "v1.0.0"}, {"reach", repository}} {
 		if err := run(args, io.Discard); err == nil {
 			t.Errorf("%s: no error without a registry", args[0])
+		}
+	}
+}
+
+// What would fail when all is built fails before.
+func TestReach(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPost {
+			http.Error(w, "read only", http.StatusForbidden)
+		}
+	}))
+	defer server.Close()
+	host := strings.TrimPrefix(server.URL, "http://")
+	for repository, want := range map[string]string{
+		host + "/team/irsa-sidecar":              "docker login " + host,
+		host + "/team//irsa-sidecar":             "is not the name of a repository",
+		host + "//irsa-sidecar":                  "is not the name of a repository",
+		host + "/Team/irsa-sidecar":              "is not the name of a repository",
+		"https://" + host + "/team/irsa-sidecar": "is not the name of a repository",
+	} {
+		if err := run([]string{"reach", repository}, io.Discard); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", repository, err, want)
 		}
 	}
 }

@@ -1,7 +1,7 @@
 // Command image makes an OCI archive of the files that release/build has written, and pushes it:
 //
 //	image pack FLAG... ARCHITECTURE=DIRECTORY...   writes an archive, and prints its digest
-//	image reach REPOSITORY                         fails if the registry does not answer
+//	image reach REPOSITORY                         fails if one may not push there
 //	image free ARCHIVE REPOSITORY TAG              fails if TAG is another image
 //	image digest ARCHIVE ARCHITECTURE              prints the digest of the image for one architecture
 //	image push ARCHIVE REPOSITORY                  pushes it without a tag, and prints REPOSITORY@DIGEST

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
@@ -20,17 +21,33 @@ import (
 // As docker login has left them.
 var credentials = remote.WithAuthFromKeychain(authn.DefaultKeychain)
 
+// reach starts an upload and cancels it. Some registries have only the repositories that somebody
+// has created, and a login that can read need not be one that can push.
 func reach(repository string) error {
-	repo, err := name.NewRepository(repository)
+	repo, err := newRepository(repository)
 	if err != nil {
 		return err
 	}
-	_, err = head(repo.Tag("none"))
+	err = remote.CheckPushPermission(repo.Tag("none"), authn.DefaultKeychain, http.DefaultTransport)
+	if refused, ok := errors.AsType[*transport.Error](err); ok && (refused.StatusCode == http.StatusUnauthorized || refused.StatusCode == http.StatusForbidden) {
+		return fmt.Errorf("%w: run docker login %s, as somebody who may push", err, repo.RegistryStr())
+	}
 	return err
 }
 
+// The grammar of distribution, which pulls and signatures keep to. name.NewRepository is laxer.
+var validPath = regexp.MustCompile(`^[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*$`)
+
+func newRepository(text string) (name.Repository, error) {
+	repo, err := name.NewRepository(text)
+	if err != nil || !validPath.MatchString(repo.RepositoryStr()) {
+		return name.Repository{}, fmt.Errorf("%q is not the name of a repository, such as registry.example.com/team/irsa-sidecar", text)
+	}
+	return repo, nil
+}
+
 func free(archive, repository, tag string) error {
-	repo, err := name.NewRepository(repository)
+	repo, err := newRepository(repository)
 	if err != nil {
 		return err
 	}
@@ -46,8 +63,7 @@ func free(archive, repository, tag string) error {
 // head returns the digest of a tag, or none if there is no such tag.
 func head(tag name.Tag) (v1.Hash, error) {
 	there, err := remote.Head(tag, credentials)
-	var refused *transport.Error
-	if errors.As(err, &refused) && refused.StatusCode == http.StatusNotFound {
+	if refused, ok := errors.AsType[*transport.Error](err); ok && refused.StatusCode == http.StatusNotFound {
 		return v1.Hash{}, nil
 	}
 	if err != nil {
@@ -73,7 +89,7 @@ func digest(archive, architecture string, stdout io.Writer) error {
 }
 
 func push(archive, repository string, stdout io.Writer) error {
-	repo, err := name.NewRepository(repository)
+	repo, err := newRepository(repository)
 	if err != nil {
 		return err
 	}
@@ -88,7 +104,7 @@ func push(archive, repository string, stdout io.Writer) error {
 }
 
 func tag(archive, repository, tag string) error {
-	repo, err := name.NewRepository(repository)
+	repo, err := newRepository(repository)
 	if err != nil {
 		return err
 	}
