@@ -21,7 +21,7 @@ import (
 // As docker login has left them.
 var credentials = remote.WithAuthFromKeychain(authn.DefaultKeychain)
 
-// reach starts an upload and cancels it. Some registries have only the repositories that somebody
+// reach starts an upload and drops it. Some registries have only the repositories that somebody
 // has created, and a login that can read need not be one that can push.
 func reach(repository string) error {
 	repo, err := newRepository(repository)
