@@ -69,6 +69,7 @@ func TestSchema(t *testing.T) {
 		{"no user id", "uid: null", "missing property 'uid'"},
 		{"the end of a string in CEL", `env: {A: "'''"}`, "'/env/A'"},
 		{"two lines", `env: {A: "b\nC=d"}`, "'/env/A'"},
+		{"a space at the end, which the policy would take away", `env: {A: "b "}`, "'/env/A'"},
 		{"the name of a variable", `env: {"A B": c}`, "'A B'"},
 		{"quotation marks", `image: {repository: 'a"'}`, "'/image/repository'"},
 		{"a digest in the repository", "image: {repository: 'a@sha256:0'}", "'/image/repository'"},
