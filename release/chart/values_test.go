@@ -103,7 +103,7 @@ func TestNoProblem(t *testing.T) {
 		{"an image with a port", "image: {repository: 'localhost:5000/a/b__c.d-e', tag: 'v1@sha256:" + strings.Repeat("0", 64) + "'}\nregion: us-gov-west-1", current},
 		{"the node's region", injectorValues + "image: {repository: a}\nregion: \"\"", cluster{"v1.35.4-eks-0123abc", "v1/Pod"}},
 		{"no region, but an STS endpoint", injectorValues + "image: {repository: a}\nregion: \"\"\nenv: {AWS_ENDPOINT_URL_STS: 'https://minio.example.com'}", older},
-		{"globals of a parent chart", images + "global: {a: b}", current},
+		{"globals and condition of a parent chart", images + "global: {a: b}\nenabled: true", current},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			if _, _, err := render(t, tt.values, "irsa-sidecar", tt.cluster); err != nil {
