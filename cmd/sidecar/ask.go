@@ -80,8 +80,16 @@ func askFor(ctx context.Context, address string, header http.Header) error {
 		return err
 	}
 	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, askAnswer))
+	if err != nil {
+		return otherProcess(resp)
+	}
+	// The instance metadata endpoint says in text why it has none.
+	if why, ok := strings.CutPrefix(string(body), "CredentialsUnavailable: "); ok && resp.StatusCode != http.StatusOK {
+		return errors.New(oneLine(strings.TrimSpace(why)))
+	}
 	var answer struct{ AccessKeyID, Message string } // JSON keys match in any case: AccessKeyId, message
-	err = json.NewDecoder(io.LimitReader(resp.Body, askAnswer)).Decode(&answer)
+	err = json.Unmarshal(body, &answer)
 	switch {
 	case err == nil && resp.StatusCode == http.StatusOK && answer.AccessKeyID != "":
 		return nil

@@ -90,6 +90,26 @@ func TestCheckHealthy(t *testing.T) {
 	w.checkSecrets(t, object, w.tokens[0], "canary")
 }
 
+// Without credentials every endpoint of the sidecar says why.
+func TestCheckWithoutCredentials(t *testing.T) {
+	t.Parallel()
+	if !inNamespaces(t) {
+		return
+	}
+	setAddress(t, "lo:1", "169.254.170.2")
+	setAddress(t, "lo:2", "169.254.169.254")
+	w := newCheckWorld(t)
+	w.sts.Always(standin.Refuse(403, "AccessDenied", "Not authorized"))
+	environment := w.environment("SIDECAR_LISTEN=127.0.0.1:9911", "SIDECAR_ECS_LISTEN=169.254.170.2:80", "SIDECAR_IMDS_LISTEN=169.254.169.254:80")
+	start(t, environment).waitForLog(t, "refresh failed")
+	_, output := outcome(command(t, environment, "check"))
+	for _, address := range []string{"127.0.0.1:9911", "169.254.170.2:80", "169.254.169.254:80"} {
+		if want := "FAIL  endpoints   " + address + ": AccessDenied: Not authorized"; !strings.Contains(output, want) {
+			t.Errorf("want %q in\n%s", want, output)
+		}
+	}
+}
+
 // Each broken set-up is named in the first line that fails, and nothing that is printed has
 // a secret.
 func TestCheckBroken(t *testing.T) {

@@ -20,9 +20,10 @@ case "$*" in
 "get mutatingwebhookconfigurations "*) printf 'webhook b\nwebhook b\n'
   echo 'webhook pod-identity-webhook/old: Ignore; namespaces map[]; pods map[]'
   echo 'webhook pod-identity-webhook/new: Ignore; namespaces map[]; pods map[matchExpressions:[map[key:eks.amazonaws.com/skip-pod-identity-webhook operator:DoesNotExist]]]' ;;
-"get namespaces "*) printf 'open\nclosed\n' ;;
+"get namespaces "*) printf 'open\nclosed\nothers\n' ;;
 "create --dry-run=server -n open "*) cat >/dev/null; printf 'map[limits:map[memory:64Mi] requests:map[cpu:10m memory:32Mi]]' ;;
 "create --dry-run=server -n closed "*) grep -q 'image: mirror.example.com/sidecar:1' && echo 'Error from server (Forbidden): no reason' >&2; exit 1 ;;
+"create --dry-run=server -n others "*) cat >/dev/null; echo 'Error from server (Forbidden): pods is forbidden: User "dev" cannot create resource "pods" in API group ""' >&2; exit 1 ;;
 "get resourcequotas "*) echo 'Error from server (Forbidden): quotas are not for you' >&2; exit 1 ;;
 esac
 `
@@ -68,6 +69,7 @@ webhook pod-identity-webhook/old: Ignore; namespaces map[]; pods map[]; acts on 
 == namespaces
 open: ok
 closed: pod: refused: no reason
+not seen: kubectl create: Error from server (Forbidden): pods is forbidden: User "dev" cannot create resource "pods" in API group ""
 not seen: kubectl get resourcequotas: Error from server (Forbidden): quotas are not for you
 
 == workloads`)
