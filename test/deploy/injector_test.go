@@ -26,6 +26,26 @@ func TestInjectorsNames(t *testing.T) {
 	}
 }
 
+// One kustomization can have the injector and a guard that looks at some namespaces alone, as
+// docs/rollout.md says. A second one with the guard would undo that.
+func TestInjectorWithSettingsOfGuard(t *testing.T) {
+	dir := filepath.Join(copyDeploy(t), "overlay")
+	write(t, filepath.Join(dir, "settings.yaml"), strings.Replace(settings, "\ndata: {", "\ndata: {namespace-label: example.com/a, ", 1))
+	write(t, filepath.Join(dir, "kustomization.yaml"), `
+resources: [settings.yaml, ../guard, ../injector]
+components: [../guard/settings]
+configMapGenerator:
+  - {name: injector-settings, namespace: irsa-sidecar-injector, behavior: merge, literals: [image=example.com/sidecar:1, region=eu-west-1]}
+`)
+	text := buildYAML(t, dir)
+	if policies, selectors := strings.Count(text, "kind: ValidatingAdmissionPolicy\n"), strings.Count(text, "- key: example.com/a\n"); policies == 0 || selectors != policies {
+		t.Errorf("%d of %d policies look at the namespaces with the label", selectors, policies)
+	}
+	if strings.Contains(text, "kind: ConfigMap\nmetadata:\n  name: irsa-sidecar\n") || !strings.Contains(text, "image: example.com/sidecar:1\n") {
+		t.Errorf("the ConfigMaps are wrong:\n%s", text)
+	}
+}
+
 // cert-manager issues the certificate for the name that the API server calls, and the injector
 // has no permission that it no longer needs.
 func TestInjectorWithCertManager(t *testing.T) {
