@@ -1,10 +1,8 @@
 # A program with fog-aws, GitLab's client for S3, which has no AWS SDK: it asks for
 # credentials itself.
 require 'rubygems' # which nokogiri needs
-require 'json'
 require 'fog/aws'
-
-$stdout.sync = true
+require_relative '../ruby/answers'
 
 def storage
   s3 = Fog::AWS::Storage.new(use_iam_profile: true, endpoint: 'http://127.0.0.1:5000', path_style: true)
@@ -19,9 +17,4 @@ def work
   raise 'the object differs' if s3.get_object('bucket', 'key').body != up
 end
 
-$stdin.each_line(chomp: true) do |question|
-  work if question == 'work'
-  puts '{}'
-rescue StandardError => e
-  puts JSON.generate(error: "#{e.class}: #{e.message}")
-end
+answers { |question| work if question == 'work' }

@@ -1,8 +1,6 @@
 import com.google.auth.oauth2.AwsCredentials;
 import com.google.auth.oauth2.ExternalAccountCredentials;
-import java.io.BufferedReader;
 import java.io.ByteArrayInputStream;
-import java.io.InputStreamReader;
 import java.net.URLDecoder;
 import java.nio.charset.StandardCharsets;
 import java.util.regex.Matcher;
@@ -22,23 +20,16 @@ public class Client {
             + " 'regional_cred_verification_url': 'https://sts.{region}.amazonaws.com?Action=GetCallerIdentity&Version=2011-06-15'}}";
 
     public static void main(String[] args) throws Exception {
-        BufferedReader questions = new BufferedReader(new InputStreamReader(System.in));
-        for (String question; (question = questions.readLine()) != null; ) {
-            System.out.println(question.equals("hello") ? "{}" : reply());
-        }
+        Program.answer(question -> question.equals("hello") ? Program.json() : reply());
     }
 
-    private static String reply() {
-        try {
-            byte[] info = INFO.replace('\'', '"').getBytes(StandardCharsets.UTF_8);
-            AwsCredentials credentials = (AwsCredentials) ExternalAccountCredentials.fromStream(new ByteArrayInputStream(info));
-            String request = URLDecoder.decode(credentials.retrieveSubjectToken(), "UTF-8");
-            Matcher scope = find("Credential=([^/]*)/[^/]*/([^/]*)/", request);
-            String token = find("(?i)\"x-amz-security-token\",\"value\":\"([^\"]*)\"", request).group(1).replace("\\u003d", "=");
-            return "{" + json("key", scope.group(1)) + ", " + json("token", token) + ", " + json("region", scope.group(2)) + "}";
-        } catch (Exception e) {
-            return "{" + json("error", e.toString()) + "}";
-        }
+    private static String reply() throws Exception {
+        byte[] info = INFO.replace('\'', '"').getBytes(StandardCharsets.UTF_8);
+        AwsCredentials credentials = (AwsCredentials) ExternalAccountCredentials.fromStream(new ByteArrayInputStream(info));
+        String request = URLDecoder.decode(credentials.retrieveSubjectToken(), "UTF-8");
+        Matcher scope = find("Credential=([^/]*)/[^/]*/([^/]*)/", request);
+        String token = find("(?i)\"x-amz-security-token\",\"value\":\"([^\"]*)\"", request).group(1).replace("\\u003d", "=");
+        return Program.json("key", scope.group(1), "token", token, "region", scope.group(2));
     }
 
     private static Matcher find(String pattern, String text) {
@@ -47,10 +38,5 @@ public class Client {
             throw new IllegalStateException("no " + pattern + " in " + text);
         }
         return matcher;
-    }
-
-    private static String json(String name, String value) {
-        String text = value.replaceAll("[\\x00-\\x1f]", " ").replace("\\", "\\\\").replace("\"", "\\\"");
-        return "\"" + name + "\": \"" + text + "\"";
     }
 }

@@ -1,5 +1,3 @@
-import java.io.BufferedReader;
-import java.io.InputStreamReader;
 import java.io.OutputStream;
 import java.net.HttpURLConnection;
 import java.net.URI;
@@ -15,22 +13,7 @@ public class Client {
     private static FileSystem files;
 
     public static void main(String[] args) throws Exception {
-        BufferedReader questions = new BufferedReader(new InputStreamReader(System.in));
-        for (String question; (question = questions.readLine()) != null; ) {
-            System.out.println(reply(question));
-        }
-    }
-
-    private static String reply(String question) {
-        try {
-            if (question.equals("work")) {
-                work();
-            }
-            return "{}";
-        } catch (Throwable e) {
-            e.printStackTrace();
-            return "{\"error\": \"" + e.toString().replaceAll("[\\x00-\\x1f\\\\\"]", " ") + "\"}";
-        }
+        Program.work(Client::work);
     }
 
     private static void work() throws Exception {

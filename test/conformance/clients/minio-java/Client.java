@@ -3,10 +3,8 @@ import io.minio.MakeBucketArgs;
 import io.minio.MinioClient;
 import io.minio.PutObjectArgs;
 import io.minio.credentials.IamAwsProvider;
-import java.io.BufferedReader;
 import java.io.ByteArrayInputStream;
 import java.io.InputStream;
-import java.io.InputStreamReader;
 import java.util.Arrays;
 import java.util.Random;
 
@@ -15,22 +13,7 @@ public class Client {
     private static MinioClient client;
 
     public static void main(String[] args) throws Exception {
-        BufferedReader questions = new BufferedReader(new InputStreamReader(System.in));
-        for (String question; (question = questions.readLine()) != null; ) {
-            System.out.println(reply(question));
-        }
-    }
-
-    private static String reply(String question) {
-        try {
-            if (question.equals("work")) {
-                work();
-            }
-            return "{}";
-        } catch (Exception e) {
-            e.printStackTrace();
-            return "{\"error\": \"" + e.toString().replaceAll("[\\x00-\\x1f\\\\\"]", " ") + "\"}";
-        }
+        Program.work(Client::work);
     }
 
     private static void work() throws Exception {

@@ -1,8 +1,6 @@
 # A program with the AWS SDK for Ruby, version 3.
-require 'json'
 require 'aws-sdk-core'
-
-$stdout.sync = true
+require_relative 'answers'
 
 # Resolves credentials at the first question, and again until there are some, like a
 # program that creates its client when it needs it.
@@ -30,8 +28,4 @@ def reply(question)
   end
 end
 
-$stdin.each_line(chomp: true) do |question|
-  puts JSON.generate(reply(question))
-rescue StandardError => e
-  puts JSON.generate(error: "#{e.class}: #{e.message}")
-end
+answers { |question| reply(question) }

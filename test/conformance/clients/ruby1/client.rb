@@ -1,14 +1,12 @@
 # A program with the AWS SDK for Ruby, version 1.
 require 'rubygems' # which nokogiri needs
-require 'json'
 require 'uri'
 
 # Ruby 3 has it no more.
 def URI.escape(text) = URI::DEFAULT_PARSER.escape(text)
 
 require 'aws-sdk'
-
-$stdout.sync = true
+require_relative '../ruby/answers'
 
 def s3
   @s3 ||= AWS::S3.new(s3_endpoint: '127.0.0.1', s3_port: 5000, use_ssl: false, s3_force_path_style: true)
@@ -21,9 +19,4 @@ def work
   raise 'the object differs' if s3.buckets['bucket'].objects['key'].read != up
 end
 
-$stdin.each_line(chomp: true) do |question|
-  work if question == 'work'
-  puts '{}'
-rescue StandardError => e
-  puts JSON.generate(error: "#{e.class}: #{e.message}")
-end
+answers { |question| work if question == 'work' }

@@ -1,5 +1,3 @@
-import java.io.BufferedReader;
-import java.io.InputStreamReader;
 import org.apache.spark.sql.SaveMode;
 import org.apache.spark.sql.SparkSession;
 
@@ -8,22 +6,8 @@ public class Client {
     private static SparkSession spark;
 
     public static void main(String[] args) throws Exception {
-        BufferedReader questions = new BufferedReader(new InputStreamReader(System.in));
-        for (String question; (question = questions.readLine()) != null; ) {
-            System.out.println(reply(question));
-        }
+        Program.work(Client::work);
         System.exit(0);
-    }
-
-    private static String reply(String question) {
-        try {
-            if (question.equals("work")) {
-                work();
-            }
-            return "{}";
-        } catch (Exception e) {
-            return "{\"error\": \"" + e.toString().replaceAll("[\\x00-\\x1f\\\\\"]", " ") + "\"}";
-        }
     }
 
     private static void work() {

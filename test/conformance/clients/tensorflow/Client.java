@@ -1,5 +1,3 @@
-import java.io.BufferedReader;
-import java.io.InputStreamReader;
 import java.util.Arrays;
 import java.util.Random;
 import org.tensorflow.DataType;
@@ -11,21 +9,7 @@ import org.tensorflow.Tensor;
 /** A program with TensorFlow, which has the AWS SDK for C++ inside, for its files in S3. */
 public class Client {
     public static void main(String[] args) throws Exception {
-        BufferedReader questions = new BufferedReader(new InputStreamReader(System.in));
-        for (String question; (question = questions.readLine()) != null; ) {
-            System.out.println(reply(question));
-        }
-    }
-
-    private static String reply(String question) {
-        try {
-            if (question.equals("work")) {
-                work();
-            }
-            return "{}";
-        } catch (Exception e) {
-            return "{\"error\": \"" + e.toString().replaceAll("[\\x00-\\x1f\\\\\"]", " ") + "\"}";
-        }
+        Program.work(Client::work);
     }
 
     private static void work() throws Exception {
