@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -16,6 +17,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -58,7 +60,8 @@ func newStore(server string, issued func() []standin.Credentials) *store {
 			r.SetURL(&url.URL{Scheme: "http", Host: server})
 			r.Out.Host = r.In.Host // links in responses use it
 		},
-		ErrorLog: log.New(io.Discard, "", 0),
+		ModifyResponse: completed,
+		ErrorLog:       log.New(io.Discard, "", 0),
 	}}
 }
 
@@ -120,6 +123,20 @@ func (w asS3) WriteHeader(status int) {
 
 func (w asS3) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
+// completed names what the server answers about a complete upload as S3 does: some programs
+// look for that name.
+func completed(r *http.Response) error {
+	if r.Request.Method != http.MethodPost || !r.Request.URL.Query().Has("uploadId") {
+		return nil
+	}
+	body, err := io.ReadAll(r.Body)
+	body = bytes.ReplaceAll(body, []byte("CompleteMultipartUploadResponse"), []byte("CompleteMultipartUploadResult"))
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	r.ContentLength = int64(len(body))
+	r.Header.Set("Content-Length", strconv.Itoa(len(body)))
+	return err
+}
+
 // judge returns whose credentials a request is signed with. The key alone is not enough: AWS
 // refuses it without the session token that was granted with it.
 func (s *store) judge(who signer) verdict {
@@ -150,12 +167,13 @@ func (s *store) reset() {
 }
 
 // verdict returns nil if all requests were signed with credentials of the sidecar, and
-// otherwise whose credentials others were signed with. failed is whether the program failed.
+// otherwise whose credentials others were signed with. failed is whether the program failed:
+// one that did not may have asked for new credentials when S3 refused expired ones.
 func (s *store) verdict(failed bool) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, v := range []verdict{ofNode, expired, unsigned, ofWebIdentity} {
-		if _, ok := s.seen[v]; ok {
+		if _, ok := s.seen[v]; ok && (v != expired || failed) {
 			return v
 		}
 	}
