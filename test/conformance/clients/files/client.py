@@ -66,16 +66,6 @@ def duckdb():
     return copy
 
 
-def s3fs():
-    import s3fs
-    s3 = s3fs.S3FileSystem(client_kwargs={"endpoint_url": ENDPOINT})
-
-    def copy():
-        s3.pipe("bucket/key", json.dumps(up).encode())
-        return json.loads(s3.cat("bucket/key"))
-    return copy
-
-
 def s3torchconnectorclient():
     from s3torchconnectorclient._mountpoint_s3_client import MountpointS3Client
     s3 = MountpointS3Client(REGION, endpoint=ENDPOINT, force_path_style=True, max_attempts=2)
