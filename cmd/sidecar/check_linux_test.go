@@ -50,6 +50,14 @@ func firstFailure(output string) (failure string) {
 	return strings.Join(strings.Fields(failure), " ")
 }
 
+// withEndpoints returns an environment with every endpoint at its usual address.
+func (w *world) withEndpoints(t *testing.T, settings ...string) []string {
+	t.Helper()
+	setAddress(t, "lo:1", "169.254.170.2")
+	setAddress(t, "lo:2", "169.254.169.254")
+	return w.environment(append(settings, "SIDECAR_LISTEN=127.0.0.1:9911", "SIDECAR_ECS_LISTEN=169.254.170.2:80", "SIDECAR_IMDS_LISTEN=169.254.169.254:80")...)
+}
+
 // A healthy set-up has nothing but ok and skip, also beside a sidecar that serves at every
 // endpoint.
 func TestCheckHealthy(t *testing.T) {
@@ -57,11 +65,8 @@ func TestCheckHealthy(t *testing.T) {
 	if !inNamespaces(t) {
 		return
 	}
-	setAddress(t, "lo:1", "169.254.170.2")
-	setAddress(t, "lo:2", "169.254.169.254")
 	w := newCheckWorld(t)
-	environment := w.environment("SIDECAR_LISTEN=127.0.0.1:9911", "SIDECAR_ECS_LISTEN=169.254.170.2:80", "SIDECAR_IMDS_LISTEN=169.254.169.254:80",
-		"SIDECAR_PATH=/v1/canary-path", "SIDECAR_AUTHORIZATION_TOKEN=canary-authorization", "SIDECAR_DURATION=45m")
+	environment := w.withEndpoints(t, "SIDECAR_PATH=/v1/canary-path", "SIDECAR_AUTHORIZATION_TOKEN=canary-authorization", "SIDECAR_DURATION=45m")
 	p := start(t, environment)
 	p.waitForLog(t, "credentials refreshed")
 	before := len(w.sts.Requests())
@@ -96,11 +101,9 @@ func TestCheckWithoutCredentials(t *testing.T) {
 	if !inNamespaces(t) {
 		return
 	}
-	setAddress(t, "lo:1", "169.254.170.2")
-	setAddress(t, "lo:2", "169.254.169.254")
 	w := newCheckWorld(t)
 	w.sts.Always(standin.Refuse(403, "AccessDenied", "Not authorized"))
-	environment := w.environment("SIDECAR_LISTEN=127.0.0.1:9911", "SIDECAR_ECS_LISTEN=169.254.170.2:80", "SIDECAR_IMDS_LISTEN=169.254.169.254:80")
+	environment := w.withEndpoints(t)
 	start(t, environment).waitForLog(t, "refresh failed")
 	_, output := outcome(command(t, environment, "check"))
 	for _, address := range []string{"127.0.0.1:9911", "169.254.170.2:80", "169.254.169.254:80"} {
